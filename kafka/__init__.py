@@ -1,0 +1,1 @@
+"""The loose side: an embedded broker, step assembly, the archive and live analysis."""
