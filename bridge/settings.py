@@ -1,0 +1,188 @@
+"""Configuration: one TOML file, overridden by the environment, overridden by ``--set``.
+
+`read_tables` layers the sources, `convert` checks them against a msgspec Struct and says which key is
+wrong, what its value is and how to cure it.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from lockstream.bridge.errors import ConfigurationError
+from lockstream.bridge.messages import MAX_TILE_BYTES
+
+ENVIRONMENT_PREFIX = "LOCKSTREAM_"
+Tables = dict[str, dict[str, Any]]
+T = TypeVar("T")
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``[stream]`` table.
+
+    Parameters
+    ----------
+    every
+        Publish every n-th step.
+    fields
+        Names of the fields to publish; empty means all.
+    partitions
+        Partitions of the run's topic; one gives a total order of the steps.
+    tile_bytes
+        Largest tile, at most 1 MiB.
+    buffer_bytes
+        Bytes accepted but not yet acknowledged that the bridge may hold; a full buffer waits.
+    close_timeout
+        Seconds that `close` waits for the last acknowledgements.
+    replication
+        Replication factor of the topic; -1 leaves it to the broker.
+    retention_hours
+        How long Kafka keeps the run; -1 until somebody deletes the topic.
+    """
+
+    every: int = 1
+    fields: tuple[str, ...] = ()
+    partitions: int = 1
+    tile_bytes: int = 1 << 19
+    buffer_bytes: int = 256 << 20
+    close_timeout: float = 60.0
+    replication: int = -1
+    retention_hours: float = -1
+
+    def __post_init__(self) -> None:
+        for key in ("every", "partitions", "buffer_bytes"):
+            if (value := getattr(self, key)) < 1:
+                raise ConfigurationError(f"stream.{key}", value, "must be at least 1")
+        if not 16 <= self.tile_bytes <= MAX_TILE_BYTES:
+            raise ConfigurationError("stream.tile_bytes", self.tile_bytes, f"must be 16 to {MAX_TILE_BYTES}")
+        if not self.close_timeout > 0:
+            raise ConfigurationError("stream.close_timeout", self.close_timeout, "must be positive seconds")
+        if self.replication < 1 and self.replication != -1:
+            raise ConfigurationError("stream.replication", self.replication, "must be at least 1, or -1")
+        if self.retention_hours <= 0 and self.retention_hours != -1:
+            raise ConfigurationError(
+                "stream.retention_hours", self.retention_hours, "must be positive, or -1"
+            )
+
+
+def read_tables(
+    path: Path | None, environ: Mapping[str, str] = os.environ, overrides: Sequence[str] = ()
+) -> Tables:
+    """Layer the sources of a configuration; a later one wins key by key.
+
+    Parameters
+    ----------
+    path
+        A TOML file of tables, or None.
+    environ
+        ``LOCKSTREAM_RUN_STEPS=100`` sets ``run.steps``; in the ``kafka`` table underscores become dots:
+        ``LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS``.
+    overrides
+        ``table.key=value`` each, the value in TOML's notation or plain text.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be read, or an override is not ``table.key=value``.
+    """
+    tables = _read_file(path) if path is not None else {}
+    for name, text in environ.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and "_" in name[len(ENVIRONMENT_PREFIX) :]:
+            table, key = name[len(ENVIRONMENT_PREFIX) :].lower().split("_", 1)
+            key = key.replace("_", ".") if table == "kafka" else key
+            tables.setdefault(table, {})[key] = _toml_value(text)
+    for override in overrides:
+        target, equals, text = override.partition("=")
+        table, dot, key = target.strip().partition(".")
+        if not (equals and dot and table and key):
+            raise ConfigurationError("--set", override, "write table.key=value, e.g. run.steps=1000")
+        tables.setdefault(table, {})[key] = _toml_value(text.strip())
+    return tables
+
+
+def convert(tables: Mapping[str, Any], struct: type[T], where: str = "") -> T:
+    """Check `tables` against a msgspec Struct.
+
+    Parameters
+    ----------
+    tables
+        Plain dictionaries, lists and scalars.
+    struct
+        The Struct; give it ``forbid_unknown_fields=True`` to have unknown keys refused.
+    where
+        Key under which `tables` stands in the configuration, e.g. ``"model"``.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the key, its value and the cure; for an unknown key the nearest known one.
+    """
+    try:
+        return msgspec.convert(tables, struct, strict=True)
+    except msgspec.ValidationError as error:
+        if isinstance(error.__cause__, ConfigurationError):
+            raise error.__cause__ from None
+        raise _explain(str(error), tables, struct, where) from None
+
+
+def unknown_key(key: str, value: object, known: Sequence[str]) -> ConfigurationError:
+    """Build the error for a key that nobody knows, with the nearest known one."""
+    near = difflib.get_close_matches(key.rpartition(".")[2], known, n=1, cutoff=0.5)
+    cure = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+    return ConfigurationError(key, value, f"unknown key; {cure}")
+
+
+def _read_file(path: Path) -> Tables:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError("CONFIG", str(path), f"cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError("CONFIG", str(path), f"is not valid TOML: {error}") from None
+    for key, table in content.items():
+        if not isinstance(table, dict):
+            raise ConfigurationError(key, table, "stands outside any table; put it under one, e.g. [run]")
+    return content
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(message: str, tables: Mapping[str, Any], struct: type, where: str) -> ConfigurationError:
+    """Turn msgspec's «…, got `x` - at `$.run.steps`» into key, value and cure."""
+    problem, _, path = message.partition(" - at `$")
+    keys = re.findall(r"[^.\[\]`]+", path)
+    if unknown := re.search(r"contains unknown field `(.*)`", problem):
+        target = _descend_type(struct, keys)
+        key = ".".join(filter(None, [where, *keys, unknown[1]]))
+        known = [field.encode_name for field in msgspec.structs.fields(target)]
+        return unknown_key(key, _descend(tables, [*keys, unknown[1]]), known)
+    if missing := re.search(r"missing required field `(.*)`", problem):
+        key = ".".join(filter(None, [where, *keys, missing[1]]))
+        return ConfigurationError(key, None, "is required; add it to the configuration or with --set")
+    return ConfigurationError(".".join(filter(None, [where, *keys])), _descend(tables, keys), problem)
+
+
+def _descend(value: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list | tuple) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            break
+    return value
+
+
+def _descend_type(struct: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        struct = next(f.type for f in msgspec.structs.fields(struct) if f.encode_name == key)
+    return struct
