@@ -1,0 +1,60 @@
+"""The errors of the lockstep side.
+
+::
+
+    LockstreamError
+    ├── StateNotFinite      exit 1: the simulation blew up
+    └── UserError
+        ├── UnknownModel    exit 2: no such model is installed
+        └── WrongWorld      exit 2: the launcher started several worlds of one rank
+
+All of them are raised on every rank alike.
+"""
+
+import difflib
+from collections.abc import Sequence
+
+from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserError
+
+
+class StateNotFinite(LockstreamError, ArithmeticError):
+    """The state has a NaN or an infinity in it.
+
+    Parameters
+    ----------
+    field
+        Name of the field.
+    rank
+        Lowest rank that owns such an element.
+    step
+        Step at which it was found.
+    last_good
+        Latest step at which the state was seen to be finite.
+    """
+
+    def __init__(self, field: str, rank: int, step: int, last_good: int) -> None:
+        super().__init__(
+            f"the simulation blew up: field {field!r} is not finite on rank {rank} at step {step} "
+            f"(at step {last_good} all was well); try a smaller model.dt or look at the initial state"
+        )
+        self.field, self.rank, self.step, self.last_good = field, rank, step, last_good
+
+
+class UnknownModel(ConfigurationError):
+    """No model of that name is installed."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        cure = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(known)}"
+        super().__init__("run.model", name, f"no such model is installed; {cure}")
+
+
+class WrongWorld(UserError, RuntimeError):
+    """Several tasks were started, but each finds itself alone."""
+
+    def __init__(self, tasks: int) -> None:
+        super().__init__(
+            f"{tasks} tasks were started, but MPI sees a world of one: launcher and MPI library do not fit; "
+            "use 'srun --mpi=pmi2' (MPICH) or 'srun --mpi=pmix' (Open MPI), or the mpirun that belongs to "
+            "the MPI library of mpi4py"
+        )
