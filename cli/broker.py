@@ -1,0 +1,192 @@
+"""`lockstream broker`: the embedded Kafka from the command line."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+    from lockstream.kafka.broker import BrokerInfo, BrokerStatus
+    from lockstream.kafka.broker.artifacts import Progress
+
+_DEFAULT_PORT = 9092
+
+_folder = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The broker's folder, with its data and logs. Default: $XDG_STATE_HOME/lockstream/broker.",
+)
+
+
+@click.group()
+def broker() -> None:
+    """Start, stop and look at the embedded Kafka: one node on this machine, no Docker, no root."""
+
+
+@broker.command()
+@_folder
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Default: that of the last start; at first 9092 if it is free. 0: any free one.",
+)
+@click.option("--heap", default="512m", show_default=True, help="The JVM's largest heap.")
+@click.option("--foreground", is_flag=True, help="Stay, and stop the broker on SIGTERM or Ctrl-C.")
+def start(directory: Path | None, port: int | None, heap: str, foreground: bool) -> None:
+    """Start the broker and return when it serves clients; a later start continues with the same data."""
+    from lockstream.kafka import broker as embedded
+
+    if foreground:
+        _serve(directory, port, heap)
+        return
+    with _progress() as progress:
+        info = embedded.start(directory, port=port, heap=heap, progress=progress)
+    _announce(info)
+
+
+@broker.command()
+@_folder
+def stop(directory: Path | None) -> None:
+    """Stop the broker; its data stays."""
+    from lockstream.kafka import broker as embedded
+
+    outcome = embedded.stop(directory)
+    click.echo(
+        {
+            embedded.StopOutcome.NOT_RUNNING: "No broker was running.",
+            embedded.StopOutcome.STOPPED: "The broker has stopped.",
+            embedded.StopOutcome.KILLED: "The broker did not end when asked to and was killed.",
+        }[outcome]
+    )
+
+
+@broker.command()
+@_folder
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def status(context: click.Context, directory: Path | None, as_json: bool) -> None:
+    """Tell whether the broker runs (exit 0) or not (exit 1), where it is and what it holds."""
+    from lockstream.kafka import broker as embedded
+
+    state = embedded.status(directory)
+    facts = _facts(state)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        click.echo("The broker is running." if state.info else "The broker is not running.")
+        shown = {key: value for key, value in facts.items() if key != "running" and value is not None}
+        for key, value in shown.items():
+            click.echo(
+                f"  {key.replace('_', ' '):18} {_size(state.data_bytes) if key == 'data_bytes' else value}"
+            )
+    context.exit(0 if state.info else 1)
+
+
+@broker.command()
+def fetch() -> None:
+    """Only download what the broker needs, e.g. on a login node, for compute nodes without internet."""
+    from lockstream.kafka import broker as embedded
+
+    click.echo("Fetching Kafka and preparing a fast start: at most half a minute, the first time.")
+    with _progress() as progress:
+        folder = embedded.fetch(progress)
+    click.echo(f"All that the broker needs is in {folder}.")
+
+
+def _serve(directory: Path | None, port: int | None, heap: str) -> None:
+    """Run the broker until we are told to end, or it ends."""
+    from lockstream.kafka import broker as embedded
+
+    try:
+        with (
+            _signals_interrupt(),
+            _progress() as progress,
+            embedded.embedded_broker(directory, port=port, heap=heap, progress=progress) as info,
+        ):
+            _announce(info)
+            embedded.wait(info)
+    except KeyboardInterrupt:
+        pass  # the usual way to end
+    click.echo("The broker has stopped.")
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let the first SIGTERM or SIGINT end the block in good order; later ones cannot disturb that."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress() -> Iterator["Progress"]:
+    """Yield a callback that draws a progress bar, once and only if there is something to download."""
+    with ExitStack() as drawing:
+        bars: list[ProgressBar[int]] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:
+                label = f"Fetching Kafka ({_size(total)})"
+                bars.append(
+                    drawing.enter_context(click.progressbar(length=total, label=label, file=sys.stderr))
+                )
+            bars[0].update(done - bars[0].pos)
+            if done == total:
+                drawing.close()
+
+        yield show
+
+
+def _announce(info: "BrokerInfo") -> None:
+    click.echo(f"Kafka {info.kafka_version} is running on Java {info.java_version} (pid {info.pid}).")
+    click.echo(f"  bootstrap.servers  {info.bootstrap_servers}")
+    click.echo(f"  folder             {info.directory}")
+    click.echo(f"  log                {info.log}")
+    if info.port != _DEFAULT_PORT:
+        click.echo("Tell the other commands where it is:")
+        click.echo(f"  export LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS={info.bootstrap_servers}")
+
+
+def _facts(state: "BrokerStatus") -> dict[str, object]:
+    """Return the status as plain values, all keys always there."""
+    info = state.info
+    return {
+        "running": info is not None,
+        "pid": info and info.pid,
+        "port": info and info.port,
+        "bootstrap_servers": info and info.bootstrap_servers,
+        "cluster_id": state.cluster_id,
+        "kafka_version": info and info.kafka_version,
+        "java_version": info and info.java_version,
+        "data_bytes": state.data_bytes,
+        "folder": str(state.directory),
+        "log": str(state.log),
+    }
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes as people read it, e.g. "43 MiB"."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

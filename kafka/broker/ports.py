@@ -1,0 +1,58 @@
+"""Choosing the broker's ports on the loopback interface."""
+
+import random
+import socket
+
+from lockstream.kafka.broker.errors import PortTaken
+
+LOOPBACK = "127.0.0.1"
+DEFAULT_PORT = 9092
+# Below the range from which Linux takes the ports of outgoing connections: a port recorded today
+# is then unlikely to be somebody's connection at the next start.
+_FREE_RANGE = range(20_000, 30_000)
+
+
+def choose_port(wanted: int | None, recorded: int | None) -> int:
+    """Return the port that the broker shall listen on.
+
+    Parameters
+    ----------
+    wanted
+        What the user asked for; 0 for any free port, None for no wish.
+    recorded
+        The port of the folder's last start, or None. Clients may know it, so it is kept.
+
+    Raises
+    ------
+    PortTaken
+        The wanted or the recorded port is in use.
+    """
+    fixed = recorded if wanted is None or (wanted == 0 and recorded is not None) else wanted
+    if fixed:
+        if not is_free(fixed):
+            raise PortTaken(fixed)
+        return fixed
+    if wanted is None and is_free(DEFAULT_PORT):
+        return DEFAULT_PORT
+    return free_port()
+
+
+def free_port(besides: int = 0) -> int:
+    """Return a port that nobody listens on, other than `besides`."""
+    for port in random.sample(_FREE_RANGE, k=200):
+        if port != besides and is_free(port):
+            return port
+    raise PortTaken(_FREE_RANGE.start)
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server may listen on this port of the loopback interface."""
+    with socket.socket() as listener:
+        # As the JVM does: connections of a broker that has just ended do not block its port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, port))
+            listener.listen(1)
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,60 @@
+"""The server.properties of the embedded broker: each setting that differs from Kafka's default, and why."""
+
+from lockstream.kafka.broker.ports import LOOPBACK
+
+_TEMPLATE = """\
+# Written by `lockstream broker start`, anew at each start: what is changed here is lost.
+# Paths are relative to this folder, where the broker runs, so that the folder can be moved.
+
+# One node is broker and controller at once (KRaft).
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers={host}:{controller_port}
+controller.listener.names=CONTROLLER
+
+# Loopback only: there is neither encryption nor authentication here.
+listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+
+log.dirs=data
+
+# One node holds the only copy, of the internal topics too.
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+
+# 50 partitions each by default, to spread load over many nodes: here only files and start-up time.
+offsets.topic.num.partitions=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.num.partitions=1
+
+# Keep everything until it is deleted on purpose: Kafka's default of 7 days would eat a run
+# that nobody has archived yet. A topic may still have a limit of its own.
+log.retention.ms=-1
+
+# A topic is made with settings that were thought about, never by a misspelt name.
+auto.create.topics.enable=false
+
+# A tile is at most 1 MiB; its headers, and a manifest that lists many tiles, need room too.
+message.max.bytes=2097152
+
+# A consumer group of a few local processes need not wait 3 s for more of them.
+group.initial.rebalance.delay.ms=0
+
+# After a crash the node refuses its own successor until the old session has run out (9 s by default).
+# With one node nobody else can take over, so a short session costs nothing.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=1000
+
+# 128 MiB of the heap by default, for compacting topics with millions of keys.
+log.cleaner.dedupe.buffer.size=8388608
+"""
+
+
+def server_properties(port: int, controller_port: int) -> str:
+    """Return the text of server.properties for a node on these two ports of the loopback interface."""
+    return _TEMPLATE.format(host=LOOPBACK, port=port, controller_port=controller_port)

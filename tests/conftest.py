@@ -1,0 +1,28 @@
+"""What every test may use: one real broker per session, and names that no other test has."""
+
+import re
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from lockstream.kafka.broker import BrokerInfo, embedded_broker
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerInfo]:
+    """A real, empty Kafka for the whole session; `.bootstrap_servers` is its address."""
+    with embedded_broker(tmp_path_factory.mktemp("broker")) as info:
+        yield info
+
+
+@pytest.fixture
+def run_id(request: pytest.FixtureRequest) -> str:
+    """A run id of this test alone, e.g. ``late-joiner-3f9c2a71``."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")
+    return f"{name[:48].rstrip('-')}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def topic_name(run_id: str) -> str:
+    """A topic name of this test alone; the topic is not made."""
+    return f"test.{run_id}"
