@@ -12,7 +12,6 @@ from lockstream.mpi_jobs.config import Configuration, build_model, decompose
 from lockstream.mpi_jobs.decomposition import Array
 from lockstream.mpi_jobs.diagnostics import Diagnostics
 from lockstream.mpi_jobs.errors import StateNotFinite
-from lockstream.mpi_jobs.initial import make_initial_state
 from lockstream.mpi_jobs.observers import Observer, Snapshot
 from lockstream.mpi_jobs.solver import Solver
 
@@ -53,8 +52,8 @@ class RunSummary:
 def run_simulation(
     comm: MPI.Intracomm,
     configuration: Configuration,
+    initial: Mapping[str, Array] | None,
     observers: Sequence[Observer],
-    initial: Mapping[str, Array] | None = None,
 ) -> RunSummary:
     """Run a simulation from its first to its last step; collective.
 
@@ -64,11 +63,11 @@ def run_simulation(
         The ranks that share the domain.
     configuration
         What to run; the same on all ranks.
+    initial
+        On rank 0 the global fields by name, see `make_initial_state`; None elsewhere.
     observers
         Are shown the initial state as step 0 and then every ``stream.every``-th step, and are closed
         however the run ends.
-    initial
-        On rank 0 the global fields by name; left out there, they are made or read as `configuration` says.
 
     Raises
     ------
@@ -78,8 +77,6 @@ def run_simulation(
     with ExitStack() as leaving:
         for observer in observers:
             leaving.push(_closing(observer))
-        if initial is None:
-            initial = make_initial_state(comm, configuration)
         with Solver(
             comm,
             decompose(configuration, comm.size),

@@ -16,7 +16,7 @@ PATTERNS: dict[str, tuple[float, float]] = {
     "gamma": (0.022, 0.051),
     "delta": (0.030, 0.055),
     "epsilon": (0.018, 0.055),
-    "zeta": (0.022, 0.061),
+    "zeta": (0.025, 0.060),
     "eta": (0.034, 0.063),
     "theta": (0.030, 0.057),
     "iota": (0.046, 0.0594),
@@ -27,7 +27,7 @@ PATTERNS: dict[str, tuple[float, float]] = {
 """(F, k) in each of Pearson's classes α to μ.
 
 The classes: J. E. Pearson, *Complex Patterns in a Simple System*, Science 261 (1993) 189-192,
-doi:10.1126/science.261.5118.189. One point in each: R. Munafo, *Pearson's Classification (Extended) of
+doi:10.1126/science.261.5118.189. One point in each, after R. Munafo, *Pearson's Classification (Extended) of
 Gray-Scott System Parameter Values*, mrob.com/pub/comp/xmorphia/pearson-classes.html.
 """
 
