@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from click._termui_impl import ProgressBar
     from lockstream.kafka.broker import BrokerInfo, BrokerStatus
     from lockstream.kafka.broker.artifacts import Progress
-
-_DEFAULT_PORT = 9092
 
 _folder = click.option(
     "--dir",
@@ -47,7 +44,7 @@ def start(directory: Path | None, port: int | None, heap: str, foreground: bool)
     if foreground:
         _serve(directory, port, heap)
         return
-    with _progress() as progress:
+    with _signals_interrupt(), _progress() as progress:
         info = embedded.start(directory, port=port, heap=heap, progress=progress)
     _announce(info)
 
@@ -140,16 +137,14 @@ def _signals_interrupt() -> Iterator[None]:
 @contextmanager
 def _progress() -> Iterator["Progress"]:
     """Yield a callback that draws a progress bar, once and only if there is something to download."""
+    bar = click.progressbar(length=0, file=sys.stderr)
     with ExitStack() as drawing:
-        bars: list[ProgressBar[int]] = []
 
         def show(done: int, total: int) -> None:
-            if not bars:
-                label = f"Fetching Kafka ({_size(total)})"
-                bars.append(
-                    drawing.enter_context(click.progressbar(length=total, label=label, file=sys.stderr))
-                )
-            bars[0].update(done - bars[0].pos)
+            if bar.length != total:
+                bar.length, bar.label = total, f"Fetching Kafka ({_size(total)})"
+                drawing.enter_context(bar)
+            bar.update(done - bar.pos)
             if done == total:
                 drawing.close()
 
@@ -157,11 +152,13 @@ def _progress() -> Iterator["Progress"]:
 
 
 def _announce(info: "BrokerInfo") -> None:
+    from lockstream.kafka.broker.ports import DEFAULT_PORT
+
     click.echo(f"Kafka {info.kafka_version} is running on Java {info.java_version} (pid {info.pid}).")
     click.echo(f"  bootstrap.servers  {info.bootstrap_servers}")
     click.echo(f"  folder             {info.directory}")
     click.echo(f"  log                {info.log}")
-    if info.port != _DEFAULT_PORT:
+    if info.port != DEFAULT_PORT:
         click.echo("Tell the other commands where it is:")
         click.echo(f"  export LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS={info.bootstrap_servers}")
 

@@ -130,4 +130,6 @@ def _download_one(jar: Jar, folder: Path, scratch: Path) -> None:
             check(jar, found)
         os.replace(found, folder / jar.filename)
     except (OSError, RuntimeError) as error:
-        raise FetchFailed(jar.coordinates, str(error) or type(error).__name__, folder) from error
+        # A network error's own text is a page of nested representations.
+        reason = str(error) if isinstance(error, RuntimeError) else getattr(error, "strerror", None)
+        raise FetchFailed(jar.coordinates, reason or type(error).__name__, folder) from error

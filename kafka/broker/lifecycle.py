@@ -29,7 +29,7 @@ from lockstream.kafka.broker.state import Running, Settings, StateFolder
 
 DEFAULT_HEAP = "512m"
 
-_START_LIMIT = 90.0  # s; 1.5 to 3 are usual, but the machine may be busy
+_START_LIMIT = 60.0  # s; 1.5 to 3 are usual, but the machine may be busy
 _STOP_LIMIT = 30.0  # s; under 1 is usual
 _KILL_LIMIT = 10.0  # s
 _ENDED_ON_REQUEST = (0, 128 + signal.SIGTERM)

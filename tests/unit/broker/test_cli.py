@@ -1,0 +1,40 @@
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+from lockstream.cli.broker import broker
+from lockstream.kafka.broker.errors import UnusableFolder
+
+
+def test_the_status_of_a_folder_without_a_broker_is_1_and_complete(tmp_path: Path) -> None:
+    result = CliRunner().invoke(broker, ["status", "--dir", str(tmp_path / "b"), "--json"])
+    assert result.exit_code == 1
+    facts = json.loads(result.stdout)
+    assert facts["running"] is False
+    assert facts["pid"] is None
+    assert facts["data_bytes"] == 0
+    assert facts["log"] == str(tmp_path / "b" / "logs" / "server.log")
+    assert not (tmp_path / "b").exists()
+
+
+def test_stopping_where_nothing_runs_says_so_and_is_no_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(broker, ["stop", "--dir", str(tmp_path)])
+    assert (result.exit_code, result.stdout) == (0, "No broker was running.\n")
+
+
+def test_a_wrong_heap_is_the_users_mistake(tmp_path: Path) -> None:
+    result = CliRunner().invoke(broker, ["start", "--dir", str(tmp_path), "--heap", "lots"])
+    assert getattr(result.exception, "exit_code", None) == 2
+    assert "heap = 'lots'" in str(result.exception)
+
+
+def test_a_port_out_of_range_is_the_users_mistake(tmp_path: Path) -> None:
+    result = CliRunner().invoke(broker, ["start", "--dir", str(tmp_path), "--port", "70000"])
+    assert result.exit_code == 2
+    assert "70000" in result.stderr
+
+
+def test_a_damaged_folder_is_told_not_guessed_at(tmp_path: Path) -> None:
+    (tmp_path / "running.json").write_text("{")
+    result = CliRunner().invoke(broker, ["status", "--dir", str(tmp_path)])
+    assert isinstance(result.exception, UnusableFolder)
