@@ -7,7 +7,7 @@ it, and at last ``run-ended``. `lockstream.bridge.wire` turns these classes into
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -25,7 +25,7 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-RESERVED_NAMES = frozenset({"step", "time"})
+RESERVED_NAMES = frozenset({"step", "time", "lockstream"})
 
 
 def is_run_id(text: str) -> bool:
@@ -131,6 +131,8 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
         The n-th published step goes to partition ``n % partitions``.
     after_step
         Steps beyond this one supersede those of older attempts; -1 for a fresh start.
+    time_units
+        Units of the steps' physical time.
     configuration
         The configuration as given, without its secrets.
     environment
@@ -143,6 +145,7 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
     tiles: dict[str, tuple[int, ...]]
     partitions: int = 1
     after_step: int = -1
+    time_units: str = "1"
     configuration: dict[str, Any] = {}
     environment: dict[str, str] = {}
     started: str = ""
@@ -212,9 +215,13 @@ class Manifest(_Message, frozen=True, kw_only=True, tag="manifest"):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over what the step says, whatever attempt says it: equal digests are duplicates."""
+        """SHA-256 over what the step says, whatever attempt says it: equal digests are duplicates.
+
+        A diagnostic that is null counts like one that is absent.
+        """
         tiles = sorted(self.tiles, key=lambda tile: (tile.field, tile.offset))
-        said = msgspec.json.encode((self.step, self.time, tiles, self.diagnostics))
+        finite = sorted((name, value) for name, value in self.diagnostics.items() if value is not None)
+        said = msgspec.json.encode((self.step, self.time, tiles, finite))
         return hashlib.sha256(said).hexdigest()
 
 
@@ -298,7 +305,7 @@ def _check_name(what: str, name: str) -> None:
     if _NAME.fullmatch(name) is None or (what != "axis" and name in RESERVED_NAMES):
         raise ValueError(
             f"{what} name {name[:80]!r}: use a letter, then up to 63 letters, digits or underscores; "
-            "'step' and 'time' are taken"
+            "'step', 'time' and 'lockstream' are taken"
         )
 
 
@@ -317,6 +324,19 @@ def _check_axes(fields: tuple[Field, ...]) -> None:
                 raise ValueError(f"axis {axis.name!r} has two meanings or lengths: give each its own name")
     if clash := set(seen) & ({field.name for field in fields} | RESERVED_NAMES):
         raise ValueError(f"{sorted(clash)} would name both an axis and a variable")
+
+
+def check_diagnostics(started: RunStarted, names: Iterable[str]) -> None:
+    """Refuse a diagnostic that is named like a field or an axis: all are variables of one file.
+
+    Raises
+    ------
+    ValueError
+        Naming the clash.
+    """
+    taken = {f.name for f in started.fields} | {axis.name for f in started.fields for axis in f.axes}
+    if clash := taken.intersection(names):
+        raise ValueError(f"diagnostics {sorted(clash)} are named like fields or axes: rename them")
 
 
 def check_version(version: str) -> None:

@@ -22,7 +22,16 @@ from lockstream.bridge.client import (
     with_options,
 )
 from lockstream.bridge.errors import ConfigurationError, DeliveryFailed
-from lockstream.bridge.messages import DTYPES, Manifest, Message, RunStarted, Tile, TileRecord, run_topic
+from lockstream.bridge.messages import (
+    DTYPES,
+    Manifest,
+    Message,
+    RunStarted,
+    Tile,
+    TileRecord,
+    check_diagnostics,
+    run_topic,
+)
 from lockstream.bridge.settings import StreamSettings
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES, TopicExists, create_topic, run_topic_settings
@@ -172,7 +181,14 @@ class Publisher:
             return self._free.pop()
 
     def submit(self, step: Step, frame: Arrays) -> None:
-        """Accept a step: from here on it is sent, or its loss is an error."""
+        """Accept a step: from here on it is sent, or its loss is an error.
+
+        Raises
+        ------
+        ValueError
+            If a diagnostic is named like a field or an axis.
+        """
+        check_diagnostics(self.started, step.diagnostics)
         with self._changed:
             self._accepted += 1
             self._outstanding += self.started.step_bytes

@@ -65,6 +65,7 @@ def open_stream(
     kafka: KafkaOptions | None = None,
     settings: StreamSettings | None = None,
     attempt: int = 0,
+    time_units: str = "1",
     configuration: Mapping[str, Any] | None = None,
 ) -> Stream:
     """Begin to publish a run; collective.
@@ -84,6 +85,8 @@ def open_stream(
         The ``[stream]`` table.
     attempt
         The n-th start of this run.
+    time_units
+        Units of the steps' physical time, UDUNITS text.
     configuration
         What to keep with the run: plain JSON types, without secrets.
 
@@ -101,7 +104,16 @@ def open_stream(
     options = read_tables(None).get("kafka", {}) if kafka is None else kafka
 
     def begin() -> Publisher:
-        started = _run_started(run, fields, settings, attempt, dict(configuration or {}))
+        started = _run_started(
+            run,
+            fields,
+            settings,
+            attempt=attempt,
+            time_units=time_units,
+            configuration=dict(configuration or {}),
+            environment=_environment(),
+            started=_now(),
+        )
         return begin_publishing(started, settings, options)
 
     publisher = _on_rank_0(comm, begin)
@@ -264,26 +276,14 @@ def _on_rank_0(comm: MPI.Comm, action: Callable[[], T]) -> T | None:
     return result
 
 
-def _run_started(
-    run: str, fields: Sequence[Field], settings: StreamSettings, attempt: int, configuration: dict[str, Any]
-) -> RunStarted:
+def _run_started(run: str, fields: Sequence[Field], settings: StreamSettings, **about: Any) -> RunStarted:
     if not is_run_id(run):
         raise ConfigurationError(
             "run.id", run, "use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a-z or 0-9"
         )
+    tiles = {f.name: tile_shape(f.shape, DTYPES[f.dtype].itemsize, settings.tile_bytes) for f in fields}
     try:
-        return RunStarted(
-            run=run,
-            attempt=attempt,
-            fields=tuple(fields),
-            tiles={
-                f.name: tile_shape(f.shape, DTYPES[f.dtype].itemsize, settings.tile_bytes) for f in fields
-            },
-            partitions=settings.partitions,
-            configuration=configuration,
-            environment=_environment(),
-            started=_now(),
-        )
+        return RunStarted(run=run, fields=tuple(fields), tiles=tiles, partitions=settings.partitions, **about)
     except ValueError as error:
         raise UserError(f"run {run!r}: {error}") from None
 

@@ -41,9 +41,14 @@ def tile_shape(shape: Sizes, itemsize: int, limit: int) -> Sizes:
     return shape
 
 
+def tile_counts(shape: Sizes, tile: Sizes) -> Sizes:
+    """How many tiles a field has along each axis."""
+    return tuple(-(-n // t) for n, t in zip(shape, tile, strict=True))
+
+
 def tile_offsets(shape: Sizes, tile: Sizes) -> Iterator[tuple[Sizes, Sizes]]:
     """Yield ``(offset, extent)`` of each tile of a field, in C order; edge tiles are cut off."""
-    counts = [-(-n // t) for n, t in zip(shape, tile, strict=True)]
+    counts = tile_counts(shape, tile)
     for index in range(math.prod(counts)):
         offset = []
         for count, size in zip(reversed(counts), reversed(tile), strict=True):

@@ -1,0 +1,142 @@
+"""`lockstream archive`: follow runs into HDF5, verify them, look at them."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event as Flag
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from lockstream.kafka.archive.verify import Verified
+
+_path = click.argument("path", type=click.Path(path_type=Path))
+_json = click.option("--json", "as_json", is_flag=True, help="For machines.")
+_set = click.option(
+    "--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE", help="As kafka.… or archive.…"
+)
+
+
+@click.group()
+def archive() -> None:
+    """The archive: from Kafka to sealed HDF5, and the proof that nothing is missing."""
+
+
+@archive.command()
+@click.option(
+    "--run", "runs", multiple=True, help="Follow this run until it ends; repeatable. Default: all, for ever."
+)
+@click.option(
+    "--archive", "folder", type=click.Path(path_type=Path), help="The archive folder. Default: archive."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="A TOML file with [kafka] and [archive].")
+@_set
+def follow(
+    runs: tuple[str, ...], folder: Path | None, config: Path | None, overrides: tuple[str, ...]
+) -> int:
+    """Archive runs as they are published; start it before, during or after the simulation."""
+    from lockstream.bridge.settings import convert, read_tables
+    from lockstream.kafka.archive.archiver import Archiver
+    from lockstream.kafka.archive.settings import ArchiveSettings
+
+    tables = read_tables(config, overrides=overrides)
+    table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
+    settings = convert(table, ArchiveSettings, "archive")
+    with _stop_signal() as stop:
+        archiver = Archiver(tables.get("kafka", {}), settings, runs, _make_report())
+        click.echo(f"archiving {', '.join(runs) or 'all runs'} into {settings.folder}")
+        is_complete = archiver.follow(stop)
+    if is_complete or not runs:
+        return 0
+    click.echo("stopped before the end; start it again to go on", err=True)
+    return 75
+
+
+@archive.command()
+@_path
+@click.option("--against-kafka", is_flag=True, help="Read the runs' topics again and compare.")
+@_set
+@_json
+def verify(path: Path, against_kafka: bool, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Prove that nothing at PATH is lost, duplicated or torn: exit 0 only then, otherwise 3."""
+    import msgspec
+    from lockstream.bridge.settings import read_tables
+    from lockstream.kafka.archive.against_kafka import compare_with_kafka
+    from lockstream.kafka.archive.layout import run_folders
+    from lockstream.kafka.archive.verify import verify_run
+
+    results = []
+    for folder in run_folders(path):
+        result = verify_run(folder)
+        if against_kafka and not result.faults:
+            kafka = read_tables(None, overrides=overrides).get("kafka", {})
+            result = msgspec.structs.replace(result, faults=tuple(compare_with_kafka(folder, kafka)))
+        results.append(result)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(results)).decode())
+    else:
+        for result in results:
+            _show_verified(result)
+    return 3 if any(result.faults for result in results) else 0
+
+
+@archive.command()
+@_path
+@_json
+def show(path: Path, as_json: bool) -> None:
+    """Show what is archived at PATH."""
+    import msgspec
+    from lockstream.kafka.archive.layout import run_folders
+    from lockstream.kafka.archive.show import describe, print_descriptions
+
+    descriptions = [describe(folder) for folder in run_folders(path)]
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(descriptions)).decode())
+    else:
+        print_descriptions(descriptions)
+
+
+@archive.command()
+@_path
+def merge(path: Path) -> None:
+    """Make one plain run.h5 of each run's segments at PATH; verified before the segments go."""
+    from lockstream.kafka.archive.layout import run_folders
+    from lockstream.kafka.archive.merge import merge_run
+
+    for folder in run_folders(path):
+        click.echo(f"{merge_run(folder)}")
+
+
+@contextmanager
+def _stop_signal() -> Iterator[Flag]:
+    """Turn SIGINT and SIGTERM into a flag, so that what is complete is sealed before the end."""
+    stop = Flag()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _make_report() -> Any:
+    """A line for every start, end and fault, and for each tenth of a second's worth of steps."""
+    from lockstream.kafka.archive.progress import terminal_report
+
+    return terminal_report(sys.stdout)
+
+
+def _show_verified(result: "Verified") -> None:
+    classes = ", ".join(f"{count} {name}" for name, count in result.offsets.items() if count)
+    for fault in result.faults:
+        where = f" (offsets {fault.offsets[0]}..{fault.offsets[1]})" if fault.offsets else ""
+        click.echo(f"FAULT {fault.file}: {fault.what}{where}")
+    verdict = f"{len(result.faults)} FAULTS" if result.faults else "nothing lost, duplicated or torn"
+    click.echo(
+        f"{result.run}: {result.steps} steps, {result.bytes / 1e6:.1f} MB, offsets: {classes or 'none'}; {verdict}"
+    )

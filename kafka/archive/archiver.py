@@ -1,0 +1,194 @@
+"""The archiver: follows runs from Kafka into the archive, as many at once as there are."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event as Flag
+from time import monotonic
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from lockstream.bridge.client import KafkaOptions
+from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserError
+from lockstream.kafka.archive.run_archiver import RunArchiver
+from lockstream.kafka.archive.settings import ArchiveSettings
+from lockstream.kafka.assembler import Event
+from lockstream.kafka.errors import NoSuchRun
+from lockstream.kafka.log import Cluster, check_available, reader, record_of
+
+GROUP = "lockstream-archiver"
+LOOK_SECONDS = 1.0  # between two looks for new runs
+TICK_SECONDS = 0.25
+BATCH = 16  # records taken at once: up to 16 MiB
+
+Report = Callable[[str, Event], None]
+_log = logging.getLogger(__name__)
+
+
+class RunRefused(LockstreamError):
+    """Some runs could not be archived; the others were."""
+
+
+class Archiver:
+    """Follows named runs until they end, or all runs for ever.
+
+    Parameters
+    ----------
+    options
+        The ``[kafka]`` table.
+    settings
+        The ``[archive]`` table.
+    runs
+        Which runs; empty means all, those included that begin later.
+    report
+        Called with run and event for everything that is settled, e.g. to show progress.
+    """
+
+    def __init__(
+        self,
+        options: KafkaOptions,
+        settings: ArchiveSettings,
+        runs: Iterable[str] = (),
+        report: Report = lambda _run, _event: None,
+    ) -> None:
+        self._options, self._settings, self._report = options, settings, report
+        self._wanted = frozenset(runs)
+        self._archive = writable_folder(Path(settings.folder))
+        self._cluster = Cluster(options)
+        self._active: dict[str, RunArchiver] = {}  # by topic
+        self._done: set[str] = set()
+        self._refused: dict[str, str] = {}
+
+    def follow(self, stop: Flag) -> bool:
+        """Archive until all named runs have ended, or `stop` is set.
+
+        Returns
+        -------
+        bool
+            True if everything that was to be archived is; False if it was stopped before.
+
+        Raises
+        ------
+        RunRefused
+            At the end, if runs had to be left out.
+        UserError
+            At once, if a named run is refused.
+        """
+        with ExitStack() as stack:
+            consumer = reader(self._options, GROUP)
+            stack.callback(consumer.close)
+            stack.callback(self._close)
+            look = tick = 0.0
+            while not stop.is_set() and not self._is_complete():
+                now = monotonic()
+                if now >= look:
+                    self._look_for_runs(consumer)
+                    look = now + LOOK_SECONDS
+                if now >= tick:
+                    self._tick(consumer)
+                    tick = now + TICK_SECONDS
+                for message in consumer.consume(BATCH, timeout=TICK_SECONDS):
+                    self._take(message)
+            for run in self._active.values():
+                run.seal()
+            self._commit(consumer)
+        if self._refused:
+            raise RunRefused("; ".join(self._refused.values()))
+        return self._is_complete()
+
+    def _close(self) -> None:
+        for run in self._active.values():
+            run.close()
+
+    def _is_complete(self) -> bool:
+        return bool(self._wanted) and self._wanted <= self._done
+
+    def _look_for_runs(self, consumer: Consumer) -> None:
+        known = self._done | set(self._refused) | {run.topic.run for run in self._active.values()}
+        for name in self._runs_to_look_for():
+            if name not in known:
+                self._begin(consumer, name)
+
+    def _runs_to_look_for(self) -> Iterator[str]:
+        if len(self._done) < len(self._wanted) or not self._wanted:
+            yield from (run for run in self._cluster.runs() if not self._wanted or run in self._wanted)
+
+    def _begin(self, consumer: Consumer, name: str) -> None:
+        try:
+            topic = self._cluster.topic(name)
+            run = RunArchiver(self._archive, topic, self._settings)
+        except NoSuchRun:
+            return  # deleted since the look
+        except UserError as error:
+            self._refuse(name, error)
+            return
+        try:
+            for partition, offset in run.next_offsets.items():
+                check_available(consumer, topic.name, partition, offset)
+        except UserError as error:
+            run.close()
+            self._refuse(name, error)
+            return
+        _log.info("following run %s from offsets %s", name, run.next_offsets)
+        self._active[topic.name] = run
+        placed = [TopicPartition(topic.name, p, offset) for p, offset in run.next_offsets.items()]
+        consumer.incremental_assign(placed)
+
+    def _refuse(self, name: str, error: UserError) -> None:
+        if self._wanted:
+            raise error
+        _log.error("run %s is left out: %s", name, error)
+        self._refused[name] = f"run {name}: {error}"
+
+    def _take(self, message: Message) -> None:
+        record = record_of(message)
+        run = self._active.get(record.topic) if record else None
+        if record is None or run is None:
+            return  # an error that passes, or the last records of a run that is done
+        for event in run.take(record.partition, record.offset, record.headers, record.value):
+            self._report(run.topic.run, event)
+
+    def _tick(self, consumer: Consumer) -> None:
+        for topic, run in list(self._active.items()):
+            run.tick()
+            if run.status == "completed" or (run.status and self._wanted):
+                run.finish()
+                run.close()
+                self._done.add(run.topic.run)
+                consumer.incremental_unassign([TopicPartition(topic, p) for p in run.next_offsets])
+                self._commit_run(consumer, run)
+                del self._active[topic]
+
+    def _commit(self, consumer: Consumer) -> None:
+        for run in self._active.values():
+            self._commit_run(consumer, run)
+
+    def _commit_run(self, consumer: Consumer, run: RunArchiver) -> None:
+        """Show in Kafka how far the run is sealed; only people and lag monitors look at it."""
+        reached = [TopicPartition(run.topic.name, p, offset) for p, offset in run.sealed_offsets.items()]
+        try:
+            consumer.commit(offsets=reached, asynchronous=True)
+        except KafkaException as error:
+            _log.info("offsets of run %s not committed: %s", run.topic.run, error)
+
+
+def writable_folder(folder: Path) -> Path:
+    """Make a folder, and make sure that files can be made in it.
+
+    Raises
+    ------
+    ConfigurationError
+        If not, with the system's reason.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            "archive.folder",
+            str(folder),
+            f"cannot be written ({error.strerror}); choose another with --archive",
+        ) from None
+    return folder

@@ -1,0 +1,203 @@
+"""One partition of one run, from records to sealed segments.
+
+Correctness rests on the sealed segments alone: they say how far the partition is accounted for, and a new
+archiver goes on from there, however the last one died.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+from lockstream.bridge.messages import RunEnded
+from lockstream.kafka.archive.account import Position, Source
+from lockstream.kafka.archive.layout import remove_unsealed
+from lockstream.kafka.archive.ledger import Entry, Outcome, entries_of
+from lockstream.kafka.archive.lock import partition_lock
+from lockstream.kafka.archive.recovery import last_position, sealed_digest
+from lockstream.kafka.archive.segment import SegmentWriter
+from lockstream.kafka.archive.settings import ArchiveSettings
+from lockstream.kafka.assembler import (
+    Dropped,
+    Duplicate,
+    Ended,
+    Event,
+    Fault,
+    Headers,
+    Repeated,
+    Started,
+    Step,
+    StepAssembler,
+)
+
+MAX_LEDGER = 50_000  # entries after which a segment is sealed, so that a flood of faults takes no memory
+
+
+class PartitionArchiver:
+    """Archives one partition; a context manager that holds the partition's lock.
+
+    Parameters
+    ----------
+    run_folder
+        The run's folder in the archive.
+    source
+        The log that is read.
+    partition
+        Which partition.
+    settings
+        When to seal.
+
+    Raises
+    ------
+    ArchiveLocked
+        If another archiver writes this partition.
+    ArchiveRefused
+        If the archive was made from another log.
+    """
+
+    def __init__(self, run_folder: Path, source: Source, partition: int, settings: ArchiveSettings) -> None:
+        self._run_folder, self._source, self._partition = run_folder, source, partition
+        self._settings = settings
+        self._segment: SegmentWriter | None = None
+        self._ledger: list[Entry] = []
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            stack.enter_context(partition_lock(run_folder, partition))
+            remove_unsealed(run_folder, partition)
+            self.sealed = last_position(run_folder, source, partition)
+            self._stack = stack.pop_all()
+        self.next_offset = self.sealed.next_offset
+        self.ended: RunEnded | None = self.sealed.ended
+        self._assembler = StepAssembler(
+            source.run, self.sealed.started, self.sealed.last_step, ended=self.ended is not None
+        )
+        self._started, self._last_step = self.sealed.started, self.sealed.last_step
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run said ``run-ended`` and everything up to it is sealed."""
+        return self.ended is not None and self.sealed.ended == self.ended
+
+    def take(self, offset: int, headers: Headers, value: bytes | None) -> Iterator[Event]:
+        """Archive one record, sealing the segment when it is due.
+
+        Parameters
+        ----------
+        offset
+            At least `next_offset`; offsets that are skipped are markers of transactions, not records.
+        headers, value
+            As Kafka delivered them.
+
+        Yields
+        ------
+        Event
+            What the record settled, once it is written.
+        """
+        skipped = range(self.next_offset, offset)
+        self._ledger.extend(entries_of(self._partition, skipped, Outcome.CONTROL))
+        for event in self._assembler.feed(offset, headers, value):
+            if isinstance(event, Started):
+                self._seal_before(offset)  # a segment holds one attempt
+            self._record(event)
+            yield event
+        self.next_offset = offset + 1
+        self.seal_if_due()
+
+    def seal_if_due(self) -> None:
+        """Seal what is complete if it is large or old enough; call it now and then when nothing arrives."""
+        segment, settings = self._segment, self._settings
+        if self._complete_offset == self.sealed.next_offset:
+            return
+        end_is_new = self.ended is not None and not self.has_ended
+        is_full = len(self._ledger) >= MAX_LEDGER or (segment and segment.nbytes >= settings.segment_bytes)
+        is_old = segment and monotonic() - segment.opened >= settings.segment_seconds
+        if end_is_new or is_full or is_old:
+            self.seal()
+
+    def seal(self) -> None:
+        """Seal everything that is complete; the tiles of a step still pending will be read again."""
+        self._seal_before(self._complete_offset)
+
+    def close(self) -> None:
+        """Throw away what is not sealed and give the lock back."""
+        if self._segment is not None:
+            self._segment.discard()
+            self._segment = None
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _complete_offset(self) -> int:
+        return self._assembler.resume_offset(self.next_offset)
+
+    def _record(self, event: Event) -> None:
+        """Write a step, and say in the ledger what became of the event's offsets."""
+        step, reason = -1, ""
+        match event:
+            case Repeated():
+                step = event.manifest.step
+                outcome, reason = self._judge(event)
+            case Step():
+                outcome, step = Outcome.ARCHIVED, event.manifest.step
+                self._last_step = step
+                self._open_segment().add(event)
+            case Started():
+                outcome = Outcome.CONTROL
+                self._started, self._last_step, self.ended = event.message, event.message.after_step, None
+            case Dropped():
+                outcome, step, reason = Outcome.CONTROL, event.message.step, event.message.reason
+                self._last_step = max(self._last_step, step)
+            case Ended():
+                outcome, self.ended = Outcome.CONTROL, event.message
+            case Fault():
+                outcome, reason = Outcome.QUARANTINED, event.reason
+            case Duplicate():
+                outcome = Outcome.DUPLICATE
+            case _:
+                outcome = Outcome.SUPERSEDED
+        attempt = self._started.attempt if self._started else -1
+        self._ledger.extend(
+            entries_of(
+                self._partition, event.offsets, outcome, attempt=attempt, step=step, reason=reason[:300]
+            )
+        )
+        self._open_segment()
+
+    def _judge(self, event: Repeated) -> tuple[Outcome, str]:
+        """Compare a step that came before with what was archived of it."""
+        manifest = event.manifest
+        known = self._segment.digest_of(manifest.step) if self._segment else None
+        known = known or sealed_digest(self._run_folder, self._partition, manifest.attempt, manifest.step)
+        if known == manifest.digest:
+            return Outcome.DUPLICATE, ""
+        return Outcome.QUARANTINED, f"step {manifest.step} came again, with other contents or out of order"
+
+    def _open_segment(self) -> SegmentWriter:
+        if self._segment is None:
+            self._segment = SegmentWriter(
+                self._run_folder, self._source, self._partition, self.sealed.next_offset, self._started
+            )
+        return self._segment
+
+    def _seal_before(self, stop: int) -> None:
+        """Seal a segment that accounts for everything before offset `stop`."""
+        if stop == self.sealed.next_offset:
+            return
+        position = Position(
+            partition=self._partition,
+            first_offset=self.sealed.next_offset,
+            next_offset=stop,
+            started=self._started,
+            last_step=self._last_step,
+            ended=self.ended,
+        )
+        self._open_segment().seal(position, [entry for entry in self._ledger if entry.first < stop])
+        self._segment = None
+        self._ledger = [entry for entry in self._ledger if entry.first >= stop]
+        self.sealed = position

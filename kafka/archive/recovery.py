@@ -1,0 +1,90 @@
+"""What the sealed files of a run say: how far they reach, and which steps they hold."""
+
+from pathlib import Path
+
+import h5py
+from lockstream.kafka.archive.account import GROUP, Account, Position, Source, read_account
+from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
+from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused
+
+
+def open_sealed(path: Path) -> h5py.File:
+    """Open a sealed file for reading.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If it is not a readable HDF5 file.
+    """
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ArchiveDamaged(f"{path}: cannot be read as HDF5 ({error})") from None
+
+
+def account_of(path: Path) -> Account:
+    """Read a sealed file's account of itself.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If it cannot be read.
+    """
+    with open_sealed(path) as file:
+        return read_account(file)
+
+
+def merged_file(run_folder: Path) -> Path | None:
+    """``run.h5`` if it holds the steps itself; None if it only links to segments, or is not there."""
+    path = run_folder / RUN_FILE
+    if not path.exists():
+        return None
+    with open_sealed(path) as file:
+        return path if f"{GROUP}/account" in file else None
+
+
+def last_position(run_folder: Path, source: Source, partition: int) -> Position:
+    """How far a partition is accounted for; only the last sealed files are opened.
+
+    Raises
+    ------
+    ArchiveRefused
+        If they were made from another log than `source`.
+    ArchiveDamaged
+        If they cannot be read.
+    """
+    reached = Position(partition=partition, first_offset=0, next_offset=0)
+    for path in filter(None, (merged_file(run_folder), *segment_paths(run_folder, partition)[-1:])):
+        account = account_of(path)
+        _check_source(path, account.source, source)
+        for position in account.positions:
+            if position.partition == partition and position.next_offset > reached.next_offset:
+                reached = position
+    return reached
+
+
+def sealed_digest(run_folder: Path, partition: int, attempt: int, step: int) -> str | None:
+    """Digest of a step that was archived earlier, None if there is none."""
+    for path in (*reversed(segment_paths(run_folder, partition)), merged_file(run_folder)):
+        if path is None:
+            continue
+        with open_sealed(path) as file:
+            if "step" not in file:
+                continue
+            found = (file["step"][()] == step) & (file[GROUP]["attempt"][()] == attempt)
+            if found.any():
+                return bytes(file[GROUP]["digest"][int(found.argmax())]).decode()
+    return None
+
+
+def _check_source(path: Path, archived: Source, source: Source) -> None:
+    if archived.cluster_id != source.cluster_id:
+        raise ArchiveRefused(
+            f"{path} was archived from Kafka cluster {archived.cluster_id}, this is cluster {source.cluster_id}: "
+            "offsets mean something else here; archive into another folder"
+        )
+    if archived != source:
+        raise ArchiveRefused(
+            f"{path} was archived from topic {archived.topic} with id {archived.topic_id}, this one has id "
+            f"{source.topic_id}: it was deleted and made again; archive it into another folder"
+        )

@@ -1,0 +1,120 @@
+"""One run: the archivers of its partitions, and its ``run.h5``."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from time import monotonic
+from typing import Self
+
+from lockstream.kafka.archive.account import Source
+from lockstream.kafka.archive.layout import segment_paths
+from lockstream.kafka.archive.merge import merge_view
+from lockstream.kafka.archive.partition import PartitionArchiver
+from lockstream.kafka.archive.recovery import merged_file
+from lockstream.kafka.archive.run_file import write_links
+from lockstream.kafka.archive.settings import ArchiveSettings
+from lockstream.kafka.archive.view import RunView, SealedFile, read_sealed, view_of
+from lockstream.kafka.assembler import Event, Headers
+from lockstream.kafka.log import Topic
+
+LINKS_SHARE = 0.05  # of the time may go into renewing run.h5, however many segments there are
+
+
+class RunArchiver:
+    """Archives one run; a context manager that holds its locks.
+
+    Parameters
+    ----------
+    archive
+        The archive folder.
+    topic
+        The run's topic.
+    settings
+        The ``[archive]`` table.
+
+    Raises
+    ------
+    ArchiveLocked, ArchiveRefused
+        See `PartitionArchiver`.
+    """
+
+    def __init__(self, archive: Path, topic: Topic, settings: ArchiveSettings) -> None:
+        self.topic, self._settings = topic, settings
+        self._folder = archive / topic.run
+        self._folder.mkdir(parents=True, exist_ok=True)
+        source = Source(topic.run, topic.name, topic.topic_id, topic.cluster_id)
+        self._known: dict[Path, SealedFile] = {}
+        self._links_due = 0.0
+        with ExitStack() as stack:
+            self._partitions = [
+                stack.enter_context(PartitionArchiver(self._folder, source, partition, settings))
+                for partition in range(topic.partitions)
+            ]
+            self._stack = stack.pop_all()
+
+    @property
+    def next_offsets(self) -> dict[int, int]:
+        """Per partition, the offset to be taken next."""
+        return {number: partition.next_offset for number, partition in enumerate(self._partitions)}
+
+    @property
+    def sealed_offsets(self) -> dict[int, int]:
+        """Per partition, the first offset that is not sealed."""
+        return {number: partition.sealed.next_offset for number, partition in enumerate(self._partitions)}
+
+    @property
+    def status(self) -> str:
+        """What ``run-ended`` said, once all partitions have said it and are sealed; empty before."""
+        if all(partition.has_ended for partition in self._partitions):
+            ended = self._partitions[0].ended
+            return ended.status if ended else ""
+        return ""
+
+    def take(self, partition: int, offset: int, headers: Headers, value: bytes | None) -> Iterator[Event]:
+        """Archive one record; see `PartitionArchiver.take`."""
+        return self._partitions[partition].take(offset, headers, value)
+
+    def tick(self) -> None:
+        """Seal what is old enough and let ``run.h5`` show it; call it a few times a second."""
+        for partition in self._partitions:
+            partition.seal_if_due()
+        if monotonic() >= self._links_due and self._learn_segments():
+            begun = monotonic()
+            write_links(self._folder, self._view())
+            self._links_due = monotonic() + (monotonic() - begun) / LINKS_SHARE
+
+    def seal(self) -> None:
+        """Seal everything that is complete and let ``run.h5`` show it: nothing more will come for now."""
+        for partition in self._partitions:
+            partition.seal()
+        if self._learn_segments():
+            write_links(self._folder, self._view())
+
+    def finish(self) -> None:
+        """Leave an ended run as the settings want it: merged if it completed, otherwise open for an attempt."""
+        if self._settings.on_end == "merge" and self.status == "completed":
+            self._learn_segments()
+            merge_view(self._folder, self._view())
+        else:
+            self.seal()
+
+    def close(self) -> None:
+        """Throw away what is not sealed and give the locks back."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _learn_segments(self) -> bool:
+        """Read what is small of newly sealed files; whether there were any."""
+        merged = merged_file(self._folder) if not self._known else None
+        paths = [*([merged] if merged else []), *segment_paths(self._folder)]
+        new = [path for path in paths if path not in self._known]
+        self._known.update((path, read_sealed(path)) for path in new)
+        return bool(new)
+
+    def _view(self) -> RunView:
+        return view_of(self._folder, list(self._known.values()))

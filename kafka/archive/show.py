@@ -1,0 +1,103 @@
+"""What an archive holds, for people."""
+
+from pathlib import Path
+
+import msgspec
+from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
+from lockstream.kafka.archive.ledger import Outcome
+from lockstream.kafka.archive.recovery import merged_file
+from lockstream.kafka.archive.view import ledger_of, view_run
+from rich.console import Console
+from rich.table import Table
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What is archived of one run.
+
+    Parameters
+    ----------
+    run, status
+        Its id; ``completed``, ``stopped``, ``failed``, or ``open`` while no run-ended has come.
+    attempts, segments
+        How many attempts it has, and how many sealed segments beside a merged file.
+    steps, first_step, last_step
+        How many steps, and the range of their numbers (-1 if there are none).
+    gaps, quarantined
+        Steps the producer dropped, and offsets that could not be used.
+    fields, diagnostics
+        Its variables, fields with their shape, dtype and units.
+    raw_bytes, stored_bytes
+        Size of the fields, and of the files.
+    is_merged
+        Whether ``run.h5`` holds the steps itself.
+    """
+
+    run: str
+    status: str
+    attempts: int
+    segments: int
+    steps: int
+    first_step: int
+    last_step: int
+    gaps: int
+    quarantined: int
+    fields: tuple[str, ...]
+    diagnostics: tuple[str, ...]
+    raw_bytes: int
+    stored_bytes: int
+    is_merged: bool
+
+
+def describe(run_folder: Path) -> Description:
+    """Describe one run's folder.
+
+    Raises
+    ------
+    ArchiveDamaged, NotAnArchive
+        If it cannot be read.
+    """
+    view, segments = view_run(run_folder), segment_paths(run_folder)
+    entries = ledger_of(view)
+    newest = view.newest
+    merged = merged_file(run_folder)
+    files = {*segments, *([run_folder / RUN_FILE] if merged else [])}
+    return Description(
+        run=view.source.run,
+        status=view.ended.status if view.ended else "open",
+        attempts=len(view.attempts),
+        segments=len(segments),
+        steps=len(view.steps),
+        first_step=int(view.steps[0]) if len(view.steps) else -1,
+        last_step=int(view.steps[-1]) if len(view.steps) else -1,
+        gaps=sum(1 for entry in entries if entry.outcome is Outcome.CONTROL and entry.step >= 0),
+        quarantined=sum(e.stop - e.first for e in entries if e.outcome is Outcome.QUARANTINED),
+        fields=tuple(f"{f.name} {list(f.shape)} {f.dtype} [{f.units}]" for f in newest.fields)
+        if newest
+        else (),
+        diagnostics=view.diagnostics,
+        raw_bytes=len(view.steps) * (newest.step_bytes if newest else 0),
+        stored_bytes=sum(path.stat().st_size for path in files),
+        is_merged=merged is not None,
+    )
+
+
+def print_descriptions(descriptions: list[Description]) -> None:
+    """Print a table, a row per run."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "status", "steps", "attempts", "gaps", "quarantined", "MB", "stored as", "fields"):
+        table.add_column(
+            heading, justify="left" if heading in ("run", "status", "stored as", "fields") else "right"
+        )
+    for d in descriptions:
+        table.add_row(
+            d.run,
+            d.status,
+            f"{d.steps} ({d.first_step}..{d.last_step})",
+            str(d.attempts),
+            str(d.gaps),
+            str(d.quarantined),
+            f"{d.stored_bytes / 1e6:.1f}",
+            "one file" if d.is_merged and not d.segments else f"{d.segments} segments",
+            "\n".join(d.fields),
+        )
+    Console().print(table)
