@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+import numpy as np
 from lockstream.bridge.errors import MissingExtra
 from lockstream.mpi_jobs.decomposition import Array
 
@@ -42,7 +43,7 @@ def interior_sums(array: Array, ny: int, nx: int) -> tuple[float, float]:
     for i in range(1, ny + 1):
         row_total, row_squares = 0.0, 0.0
         for j in range(1, nx + 1):
-            value = float(array[i, j])
+            value = np.float64(array[i, j])  # float() would stay single: squares would lose half their digits
             row_total += value
             row_squares += value * value
         total += row_total
