@@ -6,12 +6,12 @@ from lockstream.kafka.broker.lifecycle import (
     BrokerStatus,
     StopOutcome,
     embedded_broker,
-    fetch,
     start,
     status,
     stop,
     wait,
 )
+from lockstream.kafka.broker.preparation import fetch
 
 __all__ = [
     "DEFAULT_HEAP",

@@ -18,23 +18,21 @@ def choose_port(wanted: int | None, recorded: int | None) -> int:
     Parameters
     ----------
     wanted
-        What the user asked for; 0 for any free port, None for no wish.
+        What the user asked for; 0 for any free port (the recorded one if it is), None for no wish.
     recorded
         The port of the folder's last start, or None. Clients may know it, so it is kept.
 
     Raises
     ------
     PortTaken
-        The wanted or the recorded port is in use.
+        The wanted port, or without a wish the recorded one, is in use.
     """
-    fixed = recorded if wanted is None or (wanted == 0 and recorded is not None) else wanted
-    if fixed:
-        if not is_free(fixed):
-            raise PortTaken(fixed)
+    fixed = wanted or recorded
+    if fixed and is_free(fixed):
         return fixed
-    if wanted is None and is_free(DEFAULT_PORT):
-        return DEFAULT_PORT
-    return free_port()
+    if fixed and wanted != 0:
+        raise PortTaken(fixed)
+    return DEFAULT_PORT if wanted is None and is_free(DEFAULT_PORT) else free_port()
 
 
 def free_port(besides: int = 0) -> int:

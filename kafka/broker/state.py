@@ -38,6 +38,7 @@ class Running:
     process: ProcessIdentity
     host: str
     port: int
+    cluster_id: str
     kafka: str
     java: str
 
@@ -81,10 +82,11 @@ class StateFolder:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise UnusableFolder(self.root, str(error.strerror), cure) from error
-        if not all(
-            os.access(folder, os.W_OK | os.X_OK) for folder in (self.root, self.data, self.log.parent)
-        ):
-            raise UnusableFolder(self.root, "it is not writable", cure)
+        # Somebody else, root for instance, may have run a broker here before.
+        for folder in (self.root, self.data, self.log.parent):
+            for path in (folder, *folder.iterdir()):
+                if not os.access(path, os.W_OK):
+                    raise UnusableFolder(self.root, f"{path} is not writable", cure)
         room = shutil.disk_usage(self.data).free
         if room < _LEAST_ROOM:
             problem = f"only {room / 2**20:.0f} MiB are free there and {_LEAST_ROOM // 2**20} are needed"
@@ -132,9 +134,10 @@ class StateFolder:
         """Remember the process that serves this folder."""
         _write(self._running, running)
 
-    def forget_running(self) -> None:
-        """Remember that nothing runs here."""
-        self._running.unlink(missing_ok=True)
+    def forget(self, running: Running) -> None:
+        """Drop the record of a process that has ended, unless a later start has replaced it."""
+        if _read(self._running, Running) == running:
+            self._running.unlink(missing_ok=True)
 
     def settings(self) -> Settings | None:
         """Return what the last start left, or None before the first."""

@@ -11,8 +11,7 @@ import pytest
 from lockstream.kafka.broker.process import ProcessIdentity, identify
 
 LIMIT = 60.0
-# Not through the installed script: these tests are about the group's own behaviour.
-COMMAND = [sys.executable, "-c", "from lockstream.cli.broker import broker; broker()"]
+COMMAND = [sys.executable, "-c", "from lockstream.cli.main import main; main()", "broker"]
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_a_broker_in_the_background_is_started_seen_and_stopped(folder: Path) ->
     assert os.getsid(facts["pid"]) == facts["pid"]  # the terminal's Ctrl-C is not for it
 
     again = run("start", "--dir", str(folder))
-    assert again.returncode != 0
+    assert again.returncode == 2
     assert f"(pid {facts['pid']})" in again.stderr
 
     jvm = identify(facts["pid"])
@@ -91,7 +90,7 @@ def test_a_broker_in_the_foreground_may_be_stopped_from_elsewhere(folder: Path) 
 def test_the_foreground_ends_with_an_error_when_kafka_is_killed(folder: Path) -> None:
     with foreground(folder) as (process, jvm):
         jvm.signal(signal.SIGKILL)
-        assert process.wait(LIMIT) != 0
+        assert process.wait(LIMIT) == 1
 
 
 def test_no_jvm_survives_a_foreground_that_is_killed(folder: Path) -> None:

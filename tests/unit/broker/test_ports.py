@@ -49,6 +49,10 @@ def test_the_recorded_port_is_kept(wanted: int | None) -> None:
     assert ports.choose_port(wanted, recorded) == recorded
 
 
+def test_zero_leaves_a_recorded_port_that_somebody_else_took(taken: int) -> None:
+    assert ports.choose_port(0, taken) in range(20_000, 30_000)
+
+
 def test_a_wish_comes_before_the_recorded_port() -> None:
     wanted = ports.free_port()
     assert ports.choose_port(wanted, ports.free_port(besides=wanted)) == wanted

@@ -19,7 +19,12 @@ class Usage(NamedTuple):
 
 def running(**changes: object) -> Running:
     record = Running(
-        process=identify(os.getpid()), host=socket.gethostname(), port=9092, kafka="4.4.0", java="17.0.15"
+        process=identify(os.getpid()),
+        host=socket.gethostname(),
+        port=9092,
+        cluster_id="c",
+        kafka="4.4.0",
+        java="17.0.15",
     )
     return replace(record, **changes)  # type: ignore[arg-type]
 
@@ -64,6 +69,14 @@ def test_the_record_of_a_dead_process_is_stale(folder: StateFolder) -> None:
         assert folder.running() is None
 
 
+def test_a_record_is_dropped_only_by_the_start_that_made_it(folder: StateFolder) -> None:
+    folder.record_running(running())
+    folder.forget(running(port=2))
+    assert folder.running() == running()
+    folder.forget(running())
+    assert folder.running() is None
+
+
 def test_of_two_simultaneous_starts_one_is_refused_with_the_pid_of_the_other(folder: StateFolder) -> None:
     refused = pytest.raises(BrokerAlreadyRunning, match=rf"just being started \(pid {os.getpid()}\)")
     with folder.starting(), refused, folder.starting():
@@ -100,8 +113,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
-    with pytest.raises(UnusableFolder, match="not writable"):
+    foreign = folder.root / "server.properties"
+    foreign.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != foreign)  # root may write everywhere
+    with pytest.raises(UnusableFolder, match=f"{foreign} is not writable"):
         folder.prepare()
 
 
