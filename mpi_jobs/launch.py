@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from lockstream.bridge.errors import LockstreamError
 from lockstream.mpi_jobs.errors import WrongWorld
@@ -56,7 +56,7 @@ def mpi_world() -> Iterator[MPI.Intracomm]:
         yield comm
     except LockstreamError as error:
         if not _all_ranks_come(comm, ROOT_PATIENCE if comm.rank == 0 else OTHERS_PATIENCE):
-            _abort(comm, f"Error: {error}", error.exit_code)
+            _abort(comm, f"lockstream: {error}", error.exit_code)
         if comm.rank == 0:
             raise
         sys.exit(error.exit_code)
@@ -67,7 +67,7 @@ def mpi_world() -> Iterator[MPI.Intracomm]:
     except KeyboardInterrupt:
         if comm.size == 1:
             raise
-        _abort(comm, "", 130)
+        _abort(comm, f"rank {comm.rank} of {comm.size}: interrupted", 130)
 
 
 def launched_tasks(environ: Mapping[str, str]) -> tuple[int, int]:
@@ -88,8 +88,9 @@ def _all_ranks_come(comm: MPI.Intracomm, patience: float) -> bool:
     return True
 
 
-def _abort(comm: MPI.Intracomm, message: str, exit_code: int) -> None:
+def _abort(comm: MPI.Intracomm, message: str, exit_code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
     comm.Abort(exit_code)
+    os._exit(exit_code)  # MPICH's Abort returns now and then, before the launcher's signal is here
