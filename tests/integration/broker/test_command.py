@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,25 @@ def test_a_broker_in_the_background_is_started_seen_and_stopped(folder: Path) ->
     assert (stopped.returncode, stopped.stdout) == (0, "The broker has stopped.\n")
     assert not jvm.alive()
     assert run("status", "--dir", str(folder)).returncode == 1
+
+
+def test_a_start_that_is_interrupted_leaves_no_jvm(folder: Path) -> None:
+    command = [*COMMAND, "start", "--dir", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            record, deadline = folder / "running.json", time.monotonic() + LIMIT
+            while not record.exists():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+            jvm = identify(json.loads(record.read_bytes())["process"]["pid"])
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
+    assert process.returncode != 0
+    assert "is running" not in output
+    assert not jvm.alive()
+    assert not record.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
