@@ -1,11 +1,15 @@
-"""What every test may use: one real broker per session, and names that no other test has."""
+"""What every test may use: one real broker per session, and names that no other test has; in CI nothing is skipped."""
 
+import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import TypeVar
 
 import pytest
 from lockstream.kafka.broker import BrokerInfo, embedded_broker
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +30,22 @@ def run_id(request: pytest.FixtureRequest) -> str:
 def topic_name(run_id: str) -> str:
     """A topic name of this test alone; the topic is not made."""
     return f"test.{run_id}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where LOCKSTREAM_CI is set, what should be tested is tested: a skip is a failure."""
+    return _without_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Likewise for a whole module."""
+    return _without_skip((yield))
+
+
+def _without_skip(report: Report) -> Report:
+    if "LOCKSTREAM_CI" in os.environ and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though nothing may be skipped here: {report.longrepr}"
+    return report
