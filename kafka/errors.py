@@ -8,6 +8,7 @@
     │   ├── ArchiveLocked           another archiver writes this run
     │   ├── NotAnArchive            no archive of a run at that path
     │   └── NoSuchRun               Kafka has no topic of that run
+    ├── ArchiveUnwritable               exit 75: no room, read-only or gone; the archiver can be resumed
     ├── ArchiveDamaged              a sealed file that is not what was sealed
     └── VerificationFailed          exit 3: `archive verify` found faults
 """
@@ -29,6 +30,12 @@ class NotAnArchive(UserError, FileNotFoundError):
 
 class NoSuchRun(UserError, LookupError):
     """Kafka has no topic of that run."""
+
+
+class ArchiveUnwritable(LockstreamError, OSError):
+    """The archive's file system takes no more; what is sealed is safe, the rest is still in Kafka."""
+
+    exit_code = 75
 
 
 class ArchiveDamaged(LockstreamError):

@@ -1,8 +1,11 @@
 """The archiver: follows runs from Kafka into the archive, as many at once as there are."""
 
+import errno
 import logging
+import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
@@ -13,12 +16,15 @@ from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserEr
 from lockstream.kafka.archive.run_archiver import RunArchiver
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.assembler import Event
-from lockstream.kafka.errors import NoSuchRun
-from lockstream.kafka.log import Cluster, check_available, reader, record_of
+from lockstream.kafka.errors import ArchiveRefused, ArchiveUnwritable, NoSuchRun
+from lockstream.kafka.log import Cluster, LogUnavailable, check_available, reader, record_of
 
 GROUP = "lockstream-archiver"
 LOOK_SECONDS = 1.0  # between two looks for new runs
 TICK_SECONDS = 0.25
+UNWRITABLE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOENT}
+)
 BATCH = 16  # records taken at once: up to 16 MiB
 
 Report = Callable[[str, Event], None]
@@ -73,28 +79,36 @@ class Archiver:
             At the end, if runs had to be left out.
         UserError
             At once, if a named run is refused.
+        ArchiveUnwritable
+            If the disk is full, read-only or gone.
         """
-        with ExitStack() as stack:
-            consumer = reader(self._options, GROUP)
-            stack.callback(consumer.close)
-            stack.callback(self._close)
-            look = tick = 0.0
-            while not stop.is_set() and not self._is_complete():
-                now = monotonic()
-                if now >= look:
-                    self._look_for_runs(consumer)
-                    look = now + LOOK_SECONDS
-                if now >= tick:
-                    self._tick(consumer)
-                    tick = now + TICK_SECONDS
-                for message in consumer.consume(BATCH, timeout=TICK_SECONDS):
-                    self._take(message)
-            for run in self._active.values():
-                run.seal()
-            self._commit(consumer)
+        try:
+            with ExitStack() as stack:
+                consumer = reader(self._options, GROUP)
+                stack.callback(consumer.close)
+                stack.callback(self._close)
+                self._follow(consumer, stop)
+        except OSError as error:
+            raise _explained(error, self._archive, self._settings) from None
         if self._refused:
             raise RunRefused("; ".join(self._refused.values()))
         return self._is_complete()
+
+    def _follow(self, consumer: Consumer, stop: Flag) -> None:
+        look = tick = 0.0
+        while not stop.is_set() and not self._is_complete():
+            now = monotonic()
+            if now >= look:
+                self._look_for_runs(consumer)
+                look = now + LOOK_SECONDS
+            if now >= tick:
+                self._tick(consumer)
+                tick = now + TICK_SECONDS
+            for message in consumer.consume(BATCH, timeout=TICK_SECONDS):
+                self._take(consumer, message)
+        for run in self._active.values():
+            run.seal()
+            self._commit_run(consumer, run)
 
     def _close(self) -> None:
         for run in self._active.values():
@@ -134,34 +148,45 @@ class Archiver:
         placed = [TopicPartition(topic.name, p, offset) for p, offset in run.next_offsets.items()]
         consumer.incremental_assign(placed)
 
-    def _refuse(self, name: str, error: UserError) -> None:
+    def _refuse(self, name: str, error: LockstreamError) -> None:
         if self._wanted:
             raise error
         _log.error("run %s is left out: %s", name, error)
         self._refused[name] = f"run {name}: {error}"
 
-    def _take(self, message: Message) -> None:
-        record = record_of(message)
-        run = self._active.get(record.topic) if record else None
+    def _take(self, consumer: Consumer, message: Message) -> None:
+        run = self._active.get(message.topic() or "")
+        try:
+            record = record_of(message)
+        except (ArchiveRefused, LogUnavailable) as error:
+            if run is None:
+                raise
+            self._give_up(consumer, run, error)
+            return
         if record is None or run is None:
             return  # an error that passes, or the last records of a run that is done
         for event in run.take(record.partition, record.offset, record.headers, record.value):
             self._report(run.topic.run, event)
 
+    def _give_up(self, consumer: Consumer, run: RunArchiver, error: LockstreamError) -> None:
+        """Keep what came so far and leave the run alone: its log cannot be read any further."""
+        run.seal()
+        self._let_go(consumer, run)
+        self._refuse(run.topic.run, error)
+
+    def _let_go(self, consumer: Consumer, run: RunArchiver) -> None:
+        consumer.incremental_unassign([TopicPartition(run.topic.name, p) for p in run.next_offsets])
+        self._commit_run(consumer, run)
+        run.close()
+        del self._active[run.topic.name]
+
     def _tick(self, consumer: Consumer) -> None:
-        for topic, run in list(self._active.items()):
+        for run in list(self._active.values()):
             run.tick()
             if run.status == "completed" or (run.status and self._wanted):
                 run.finish()
-                run.close()
                 self._done.add(run.topic.run)
-                consumer.incremental_unassign([TopicPartition(topic, p) for p in run.next_offsets])
-                self._commit_run(consumer, run)
-                del self._active[topic]
-
-    def _commit(self, consumer: Consumer) -> None:
-        for run in self._active.values():
-            self._commit_run(consumer, run)
+                self._let_go(consumer, run)
 
     def _commit_run(self, consumer: Consumer, run: RunArchiver) -> None:
         """Show in Kafka how far the run is sealed; only people and lag monitors look at it."""
@@ -170,6 +195,22 @@ class Archiver:
             consumer.commit(offsets=reached, asynchronous=True)
         except KafkaException as error:
             _log.info("offsets of run %s not committed: %s", run.topic.run, error)
+
+
+def _explained(error: OSError, archive: Path, settings: ArchiveSettings) -> Exception:
+    """Say what a full, read-only or vanished file system means; other errors are passed on as they are."""
+    if isinstance(error, LockstreamError) or error.errno not in UNWRITABLE:
+        return error
+    room = ""
+    with suppress(OSError):
+        free = shutil.disk_usage(archive).free
+        room = (
+            f"; {free / 1e6:.0f} MB are free, at least {2 * settings.segment_bytes / 1e6:.0f} MB are wanted"
+        )
+    return ArchiveUnwritable(
+        f"{archive}: cannot be written any more ({os.strerror(error.errno or 0)}){room}. What is sealed is safe, the "
+        "rest is still in Kafka: make room and start the same command again"
+    )
 
 
 def writable_folder(folder: Path) -> Path:

@@ -31,6 +31,7 @@ from lockstream.kafka.assembler import (
     StepAssembler,
 )
 
+SKIPPED = "not in the log: markers of a foreign application's transactions, or records removed by compaction"
 MAX_LEDGER = 50_000  # entries after which a segment is sealed, so that a flood of faults takes no memory
 
 
@@ -85,7 +86,7 @@ class PartitionArchiver:
         Parameters
         ----------
         offset
-            At least `next_offset`; offsets that are skipped are markers of transactions, not records.
+            At least `next_offset`; offsets that are skipped are accounted for as not understood.
         headers, value
             As Kafka delivered them.
 
@@ -95,7 +96,7 @@ class PartitionArchiver:
             What the record settled, once it is written.
         """
         skipped = range(self.next_offset, offset)
-        self._ledger.extend(entries_of(self._partition, skipped, Outcome.CONTROL))
+        self._ledger.extend(entries_of(self._partition, skipped, Outcome.QUARANTINED, reason=SKIPPED))
         for event in self._assembler.feed(offset, headers, value):
             if isinstance(event, Started):
                 self._seal_before(offset)  # a segment holds one attempt

@@ -6,6 +6,7 @@ Whatever happens before that, Kafka still has the records and they are read agai
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -98,9 +99,11 @@ class SegmentWriter:
         return self._final
 
     def discard(self) -> None:
-        """Throw the unfinished file away."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        """Throw the unfinished file away; on a full or vanished disk as far as that goes."""
+        with suppress(OSError, RuntimeError):
+            self._file.close()
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
 
 
 def create_field(file: h5py.File, field: Field, tile: tuple[int, ...], steps: int = 0) -> h5py.Dataset:
