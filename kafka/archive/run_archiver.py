@@ -91,8 +91,12 @@ class RunArchiver:
             write_links(self._folder, self._view())
 
     def finish(self) -> None:
-        """Leave an ended run as the settings want it: merged if it completed, otherwise open for an attempt."""
-        if self._settings.on_end == "merge" and self.status == "completed":
+        """Leave an ended run as the settings want it: merged if it completed, otherwise open for an attempt.
+
+        What was merged before stays merged: links cannot show steps that ``run.h5`` holds itself.
+        """
+        is_merge_due = self._settings.on_end == "merge" and self.status == "completed"
+        if is_merge_due or merged_file(self._folder):
             self._learn_segments()
             merge_view(self._folder, self._view())
         else:

@@ -23,12 +23,16 @@ from lockstream.kafka.archive.view import RunView, ledger_of
 def write_links(run_folder: Path, view: RunView) -> Path:
     """Make ``run.h5`` a set of virtual datasets over the sealed files, and put it in place.
 
+    A merged file is left alone: it holds steps itself, and links would replace it by links to itself.
+
     Returns
     -------
     Path
         Of ``run.h5``.
     """
     final, temporary = _paths(run_folder)
+    if any(sealed.path == final for sealed in view.files):
+        return final
     started = view.newest
     with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
         file.attrs["run"] = view.source.run
