@@ -6,6 +6,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
+
 from lockstream.bridge.errors import BrokerUnreachable, ConfigurationError
 
 DEFAULT_SERVERS = "127.0.0.1:9092"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
 from lockstream.bridge.errors import UserError
 from lockstream.bridge.messages import DTYPES, MAX_DIMENSIONS, Field
 

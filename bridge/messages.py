@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
+
 from lockstream.bridge.errors import WireError
 
 SCHEMA_VERSION = "1.0"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import confluent_kafka
 import numpy as np
+
 from lockstream.bridge.client import (
     KafkaOptions,
     admin_client,

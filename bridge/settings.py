@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.bridge.messages import MAX_TILE_BYTES
 

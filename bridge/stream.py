@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
+
 from lockstream.bridge.client import KafkaOptions
 from lockstream.bridge.errors import (
     ConfigurationError,

@@ -2,6 +2,7 @@
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
 from lockstream.bridge.errors import UserError
 from lockstream.bridge.messages import MAX_TILE_BYTES
 

@@ -11,6 +11,7 @@ from typing import Any
 import google_crc32c
 import msgspec
 import numpy as np
+
 from lockstream.bridge.errors import WireError
 from lockstream.bridge.messages import (
     DTYPES,

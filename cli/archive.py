@@ -63,6 +63,7 @@ def follow(
 def verify(path: Path, against_kafka: bool, overrides: tuple[str, ...], as_json: bool) -> int:
     """Prove that nothing at PATH is lost, duplicated or torn: exit 0 only then, otherwise 3."""
     import msgspec
+
     from lockstream.bridge.settings import read_tables
     from lockstream.kafka.archive.against_kafka import compare_with_kafka
     from lockstream.kafka.archive.layout import run_folders
@@ -89,6 +90,7 @@ def verify(path: Path, against_kafka: bool, overrides: tuple[str, ...], as_json:
 def show(path: Path, as_json: bool) -> None:
     """Show what is archived at PATH."""
     import msgspec
+
     from lockstream.kafka.archive.layout import run_folders
     from lockstream.kafka.archive.show import describe, print_descriptions
 

@@ -1,19 +1,15 @@
 """`lockstream broker`: the embedded Kafka from the command line."""
 
 import json
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
+from lockstream.cli.terminal import fetch_progress, signals_interrupt, size
+
 if TYPE_CHECKING:
     from lockstream.kafka.broker import BrokerInfo, BrokerStatus
-    from lockstream.kafka.broker.artifacts import Progress
 
 _folder = click.option(
     "--dir",
@@ -44,7 +40,7 @@ def start(directory: Path | None, port: int | None, heap: str, foreground: bool)
     if foreground:
         _serve(directory, port, heap)
         return
-    with _signals_interrupt(), _progress() as progress:
+    with signals_interrupt(), fetch_progress() as progress:
         info = embedded.start(directory, port=port, heap=heap, progress=progress)
     _announce(info)
 
@@ -82,7 +78,7 @@ def status(context: click.Context, directory: Path | None, as_json: bool) -> Non
         shown = {key: value for key, value in facts.items() if key != "running" and value is not None}
         for key, value in shown.items():
             click.echo(
-                f"  {key.replace('_', ' '):18} {_size(state.data_bytes) if key == 'data_bytes' else value}"
+                f"  {key.replace('_', ' '):18} {size(state.data_bytes) if key == 'data_bytes' else value}"
             )
     context.exit(0 if state.info else 1)
 
@@ -93,7 +89,7 @@ def fetch() -> None:
     from lockstream.kafka import broker as embedded
 
     click.echo("Fetching Kafka and preparing a fast start: at most half a minute, the first time.")
-    with _progress() as progress:
+    with fetch_progress() as progress:
         folder = embedded.fetch(progress)
     click.echo(f"All that the broker needs is in {folder}.")
 
@@ -104,8 +100,8 @@ def _serve(directory: Path | None, port: int | None, heap: str) -> None:
 
     try:
         with (
-            _signals_interrupt(),
-            _progress() as progress,
+            signals_interrupt(),
+            fetch_progress() as progress,
             embedded.embedded_broker(directory, port=port, heap=heap, progress=progress) as info,
         ):
             _announce(info)
@@ -113,42 +109,6 @@ def _serve(directory: Path | None, port: int | None, heap: str) -> None:
     except KeyboardInterrupt:
         pass  # the usual way to end
     click.echo("The broker has stopped.")
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let the first SIGTERM or SIGINT end the block in good order; later ones cannot disturb that."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    for number in before:
-        signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _progress() -> Iterator["Progress"]:
-    """Yield a callback that draws a progress bar, once and only if there is something to download."""
-    bar = click.progressbar(length=0, file=sys.stderr)
-    with ExitStack() as drawing:
-
-        def show(done: int, total: int) -> None:
-            if bar.length != total:
-                bar.length, bar.label = total, f"Fetching Kafka ({_size(total)})"
-                drawing.enter_context(bar)
-            bar.update(done - bar.pos)
-            if done == total:
-                drawing.close()
-
-        yield show
 
 
 def _announce(info: "BrokerInfo") -> None:
@@ -178,12 +138,3 @@ def _facts(state: "BrokerStatus") -> dict[str, object]:
         "folder": str(state.directory),
         "log": str(state.log),
     }
-
-
-def _size(count: float) -> str:
-    """Return a number of bytes as people read it, e.g. "43 MiB"."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import click
+
 from lockstream.bridge.errors import LockstreamError, MissingExtra
 
 COMMANDS = {

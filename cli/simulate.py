@@ -13,11 +13,12 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mpi4py import MPI
+
     from lockstream.bridge import StreamSummary
     from lockstream.mpi_jobs.config import Configuration
     from lockstream.mpi_jobs.observers import Observer, Snapshot
     from lockstream.mpi_jobs.simulation import RunSummary
-    from mpi4py import MPI
 
 
 @click.command()

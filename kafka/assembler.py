@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
 from lockstream.bridge.errors import WireError
 from lockstream.bridge.messages import (
     DTYPES,

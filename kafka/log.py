@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+
 from lockstream.bridge.client import (
     KafkaOptions,
     admin_client,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import h5py
 import msgspec
 import numpy as np
+
 from lockstream.bridge.messages import RunEnded, RunStarted
 from lockstream.kafka.archive.ledger import DTYPE, Entry, Outcome
 from lockstream.kafka.errors import ArchiveDamaged

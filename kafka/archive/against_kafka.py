@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer
+
 from lockstream.bridge.client import KafkaOptions
 from lockstream.kafka.archive.account import GROUP
 from lockstream.kafka.archive.recovery import open_sealed

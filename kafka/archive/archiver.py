@@ -11,6 +11,7 @@ from threading import Event as Flag
 from time import monotonic
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
 from lockstream.bridge.client import KafkaOptions
 from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserError
 from lockstream.kafka.archive.run_archiver import RunArchiver

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import h5py
+
 from lockstream.kafka.archive.account import GROUP, Account, Position, Source, read_account
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
 from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused

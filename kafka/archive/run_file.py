@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from lockstream.bridge.messages import DTYPES, RunStarted
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.kafka.archive import variables

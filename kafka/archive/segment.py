@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from lockstream.bridge.messages import DTYPES, Field, Manifest, RunStarted, Tile
 from lockstream.bridge.tiles import tile_counts, tile_offsets
 from lockstream.kafka.archive import variables

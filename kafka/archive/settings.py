@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+
 from lockstream.bridge.errors import ConfigurationError
 
 

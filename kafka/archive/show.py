@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
+from rich.table import Table
+
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
 from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.view import ledger_of, view_run
-from rich.console import Console
-from rich.table import Table
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from lockstream.bridge.messages import DTYPES, Field, RunStarted
 
 FLOAT = np.dtype("<f8")

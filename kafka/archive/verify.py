@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import msgspec
 import numpy as np
+
 from lockstream.bridge.messages import Field, Manifest, RunStarted, TileRecord
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.bridge.wire import crc32c

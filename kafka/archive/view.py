@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from lockstream.bridge.messages import RunEnded, RunStarted
 from lockstream.kafka.archive.account import GROUP, Account, Source, read_account, read_ledger
 from lockstream.kafka.archive.layout import segment_paths

@@ -92,11 +92,20 @@ def spawn_tied(
     return _spawn(os.getpid(), command, folder, output, env)
 
 
+def tied_command(command: Sequence[str], folder: Path) -> list[str]:
+    """Return what to start in place of `command`, so that it is told to end when this process ends."""
+    return _argv(os.getpid(), command, folder)
+
+
+def _argv(parent: int, command: Sequence[str], folder: Path) -> list[str]:
+    script = Path(__file__).with_name("spawned.py")
+    return [sys.executable, "-I", "-S", str(script), str(parent), str(folder), *command]
+
+
 def _spawn(
     parent: int, command: Sequence[str], folder: Path, output: Path, env: Mapping[str, str]
 ) -> ProcessIdentity:
-    script = Path(__file__).with_name("spawned.py")
-    argv = [sys.executable, "-I", "-S", str(script), str(parent), str(folder), *command]
+    argv = _argv(parent, command, folder)
     files = (
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+
 from lockstream.kafka.broker.errors import (
     BrokerAlreadyRunning,
     BrokerElsewhere,
