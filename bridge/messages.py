@@ -7,17 +7,20 @@ it, and at last ``run-ended``. `lockstream.bridge.wire` turns these classes into
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
 
 from lockstream.bridge.errors import WireError
+from lockstream.bridge.rounding import MANTISSA_BITS
 
 SCHEMA_VERSION = "1.0"
 TOPIC_PREFIX = "lockstream.run."
 MAX_TILE_BYTES = 1 << 20
+MAX_TILES = 1 << 14  # of a step: its manifest lists them all and must stay below a message's limit
+MAX_STEP = 10**18
 MAX_DIMENSIONS = 4
 DTYPES: Mapping[str, np.dtype[Any]] = {
     code: np.dtype(f"<{code}") if code[1] != "1" else np.dtype(code)
@@ -27,6 +30,13 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 RESERVED_NAMES = frozenset({"step", "time", "lockstream"})
+
+# What arrives is held to these by the decoder, so that whatever is understood can be archived.
+Count = Annotated[int, msgspec.Meta(ge=0, lt=MAX_STEP)]
+CountOrNone = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_STEP)]  # -1 where there is none
+Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]  # HDF5 has no text with NUL in it
+Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 
 def is_run_id(text: str) -> bool:
@@ -55,7 +65,7 @@ class Axis(msgspec.Struct, frozen=True):
     name: str
     start: float = 0.0
     spacing: float = 1.0
-    units: str = "1"
+    units: Text = "1"
 
     def __post_init__(self) -> None:
         _check_name("axis", self.name)
@@ -83,8 +93,8 @@ class Field(msgspec.Struct, frozen=True):
     name: str
     shape: tuple[int, ...]
     dtype: str = "f4"
-    units: str = "1"
-    long_name: str = ""
+    units: Text = "1"
+    long_name: Text = ""
     axes: tuple[Axis, ...] = ()
 
     def __post_init__(self) -> None:
@@ -110,7 +120,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
     v: str = SCHEMA_VERSION
     run: str
-    attempt: int = 0
+    attempt: Attempt = 0
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):
@@ -130,6 +140,10 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
         Shape of a whole tile of each field; tiles at the far edges are cut off.
     partitions
         The n-th published step goes to partition ``n % partitions``.
+    codec
+        ``none``, or ``deflate``: then each tile that gains by it is compressed.
+    rounding
+        Mantissa bits kept of fields that were rounded; absent fields are exact.
     after_step
         Steps beyond this one supersede those of older attempts; -1 for a fresh start.
     time_units
@@ -144,12 +158,12 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
 
     fields: tuple[Field, ...]
     tiles: dict[str, tuple[int, ...]]
-    partitions: int = 1
-    after_step: int = -1
-    time_units: str = "1"
+    partitions: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] = 1
+    after_step: CountOrNone = -1
+    time_units: Text = "1"
     configuration: dict[str, Any] = {}
-    environment: dict[str, str] = {}
-    started: str = ""
+    environment: dict[Label, Text] = {}
+    started: Text = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -160,6 +174,10 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
             raise ValueError(f"tile shapes are given for {sorted(self.tiles)}, fields are {sorted(names)}")
         for field in self.fields:
             _check_tile_shape(field, self.tiles[field.name])
+        for name, keep_bits in self.rounding.items():
+            _check_rounding(self.field(name), name, keep_bits)
+        if (tiles := sum(_tile_count(field, self.tiles[field.name]) for field in self.fields)) > MAX_TILES:
+            raise ValueError(f"a step has {tiles} tiles, at most {MAX_TILES} are possible: make them larger")
         _check_axes(self.fields)
 
     @property
@@ -202,7 +220,7 @@ class Manifest(_Message, frozen=True, kw_only=True, tag="manifest"):
         Scalars reduced over all ranks; null stands for a value that is not finite.
     """
 
-    step: int
+    step: Count
     time: float
     tiles: tuple[TileRecord, ...]
     diagnostics: dict[str, float | None] = {}
@@ -229,8 +247,8 @@ class Manifest(_Message, frozen=True, kw_only=True, tag="manifest"):
 class Gap(_Message, frozen=True, kw_only=True, tag="gap"):
     """A step that was accepted and then dropped, and why."""
 
-    step: int
-    reason: str
+    step: Count
+    reason: Text
 
 
 class RunEnded(_Message, frozen=True, kw_only=True, tag="run-ended"):
@@ -253,10 +271,10 @@ class RunEnded(_Message, frozen=True, kw_only=True, tag="run-ended"):
     """
 
     status: Literal["completed", "stopped", "failed"]
-    reason: str = ""
-    steps: int
-    last_step: int
-    ended: str = ""
+    reason: Text = ""
+    steps: Count
+    last_step: CountOrNone
+    ended: Text = ""
     measured: dict[str, float] = {}
 
 
@@ -269,12 +287,15 @@ class Tile(msgspec.Struct, frozen=True, kw_only=True):
         Global shape of the field.
     offset, extent
         Where the rectangle begins and how far it reaches, in elements.
+    codec
+        ``none`` or ``deflate``, tile by tile.
     raw_size
         Bytes of the elements before any compression.
     crc32c
         Of the raw elements.
     payload
-        The elements, little-endian, in C order: bytes as received or a contiguous array to be sent.
+        The elements, little-endian, in C order, or what the codec made of them: bytes, or a contiguous
+        array to be sent.
     """
 
     kind: ClassVar[str] = "tile"
@@ -316,6 +337,19 @@ def _check_tile_shape(field: Field, tile: tuple[int, ...]) -> None:
         raise ValueError(f"field {field.name}: tiles of {tile} do not fit {field.shape} or exceed 1 MiB")
 
 
+def _tile_count(field: Field, tile: tuple[int, ...]) -> int:
+    return math.prod(-(-n // t) for n, t in zip(field.shape, tile, strict=True))
+
+
+def _check_rounding(field: Field | None, name: str, keep_bits: int) -> None:
+    if field is None or field.dtype not in MANTISSA_BITS:
+        raise ValueError(f"rounding of {name!r}: there is no such field of dtype f4 or f8")
+    if not 1 <= keep_bits < MANTISSA_BITS[field.dtype]:
+        raise ValueError(
+            f"rounding of {name!r}: keep 1 to {MANTISSA_BITS[field.dtype] - 1} bits, not {keep_bits}"
+        )
+
+
 def _check_axes(fields: tuple[Field, ...]) -> None:
     """One axis name means one axis, whichever field has it; variables and axes share one namespace."""
     seen: dict[str, tuple[Axis, int]] = {}
@@ -327,14 +361,16 @@ def _check_axes(fields: tuple[Field, ...]) -> None:
         raise ValueError(f"{sorted(clash)} would name both an axis and a variable")
 
 
-def check_diagnostics(started: RunStarted, names: Iterable[str]) -> None:
-    """Refuse a diagnostic that is named like a field or an axis: all are variables of one file.
+def check_diagnostics(started: RunStarted, names: Collection[str]) -> None:
+    """Refuse a diagnostic that cannot be a variable beside the fields and axes: all are in one file.
 
     Raises
     ------
     ValueError
-        Naming the clash.
+        Naming it.
     """
+    for name in names:
+        _check_name("diagnostic", name)
     taken = {f.name for f in started.fields} | {axis.name for f in started.fields for axis in f.axes}
     if clash := taken.intersection(names):
         raise ValueError(f"diagnostics {sorted(clash)} are named like fields or axes: rename them")

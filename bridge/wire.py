@@ -5,6 +5,7 @@ of shapes are Python integers, nothing is pickled. docs/reference/wire-format.md
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import google_crc32c
 import msgspec
 import numpy as np
 
+from lockstream.bridge.codecs import CODECS, inflate
 from lockstream.bridge.errors import WireError
 from lockstream.bridge.messages import (
     DTYPES,
@@ -39,13 +41,22 @@ def crc32c(elements: bytes | np.ndarray[Any, Any]) -> str:
 
 
 def encode(message: Message) -> tuple[Headers, bytes | np.ndarray[Any, Any]]:
-    """Turn a message into Kafka headers and a value; a tile's value is its payload itself, not a copy."""
+    """Turn a message into Kafka headers and a value; a tile's value is its payload itself, not a copy.
+
+    Raises
+    ------
+    WireError
+        If it is too large to be read again.
+    """
     if isinstance(message, Tile):
         return _tile_headers(message), message.payload
     headers = _common_headers(str(type(message).__struct_config__.tag), message.run, message.attempt)
     if (step := getattr(message, "step", None)) is not None:
         headers.append(("step", str(step).encode()))
-    return headers, msgspec.json.encode(message)
+    if len(value := msgspec.json.encode(message)) > MAX_JSON_BYTES:
+        kind = headers[1][1].decode()
+        raise WireError(f"{kind} of {len(value)} bytes exceeds the limit of {MAX_JSON_BYTES}")
+    return headers, value
 
 
 def decode(headers: Sequence[tuple[str, bytes | None]] | None, value: bytes | None) -> Message:
@@ -75,17 +86,29 @@ def verify_tile(tile: Tile) -> None:
     Raises
     ------
     WireError
-        If they differ.
+        If they differ, or a compressed tile does not hold what its headers say.
     """
-    if (found := crc32c(tile.payload)) != tile.crc32c:
+    if (found := crc32c(_raw(tile))) != tile.crc32c:
         raise WireError(
             f"tile {tile.field}{list(tile.offset)}: crc32c is {found}, its header says {tile.crc32c}"
         )
 
 
 def elements(tile: Tile) -> np.ndarray[Any, Any]:
-    """Return the tile's elements as an array of its extent, without copying."""
-    return np.frombuffer(tile.payload, dtype=DTYPES[tile.dtype]).reshape(tile.extent)
+    """Return the tile's elements as an array of its extent; without copying, unless they are compressed.
+
+    Raises
+    ------
+    WireError
+        If a compressed tile does not hold what its headers say.
+    """
+    return np.frombuffer(_raw(tile), dtype=DTYPES[tile.dtype]).reshape(tile.extent)
+
+
+def _raw(tile: Tile) -> bytes | np.ndarray[Any, Any]:
+    if tile.codec == "none":
+        return tile.payload
+    return inflate(bytes(tile.payload), DTYPES[tile.dtype].itemsize, tile.raw_size)
 
 
 def _common_headers(kind: str, run: str, attempt: int) -> Headers:
@@ -153,11 +176,17 @@ def _sizes(texts: dict[str, str], key: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
+def _checksum(texts: dict[str, str]) -> str:
+    if re.fullmatch("[0-9a-f]{8}", text := _required(texts, "crc32c")) is None:
+        raise WireError(f"header crc32c = {text[:40]!r} is not 8 hexadecimal digits")
+    return text
+
+
 def _decode_tile(texts: dict[str, str], value: bytes) -> Tile:
     dtype, codec = _required(texts, "dtype"), _required(texts, "codec")
     if dtype not in DTYPES:
         raise WireError(f"header dtype = {dtype[:40]!r} is none of {', '.join(DTYPES)}")
-    if codec != "none":
+    if codec not in CODECS:
         raise WireError(f"header codec = {codec[:40]!r} is not known")
     tile = Tile(
         run=_run(texts),
@@ -170,11 +199,11 @@ def _decode_tile(texts: dict[str, str], value: bytes) -> Tile:
         extent=_sizes(texts, "extent"),
         codec=codec,
         raw_size=_integer(texts, "raw-size"),
-        crc32c=_required(texts, "crc32c"),
+        crc32c=_checksum(texts),
         payload=value,
     )
     _check_geometry(tile)
-    if len(value) != tile.raw_size:
+    if len(value) != tile.raw_size and (codec == "none" or len(value) > tile.raw_size):
         raise WireError(f"the value has {len(value)} bytes, header raw-size says {tile.raw_size}")
     return tile
 

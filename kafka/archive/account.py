@@ -80,7 +80,8 @@ def write_account(file: h5py.File, account: Account, ledger: Sequence[Entry]) ->
     group.create_dataset("account", data=msgspec.json.encode(account).decode(), dtype=h5py.string_dtype())
     rows = np.array([(e.partition, e.first, e.stop, e.outcome, e.attempt, e.step) for e in ledger], DTYPE)
     group.create_dataset("ledger", data=rows)
-    explained = {n: entry.reason for n, entry in enumerate(ledger) if entry.reason}
+    # A reason may quote what somebody sent, and HDF5 has no text with NUL in it.
+    explained = {n: entry.reason.replace("\x00", "\ufffd") for n, entry in enumerate(ledger) if entry.reason}
     group.create_dataset("explained", data=np.array(list(explained), np.int64))
     reasons = np.array(list(explained.values()), dtype=object)
     group.create_dataset("reason", data=reasons, dtype=h5py.string_dtype())
