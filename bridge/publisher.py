@@ -22,6 +22,7 @@ from lockstream.bridge.client import (
     servers_of,
     with_options,
 )
+from lockstream.bridge.codecs import deflate
 from lockstream.bridge.errors import ConfigurationError, DeliveryFailed
 from lockstream.bridge.messages import (
     DTYPES,
@@ -33,6 +34,7 @@ from lockstream.bridge.messages import (
     check_diagnostics,
     run_topic,
 )
+from lockstream.bridge.rounding import round_mantissa
 from lockstream.bridge.settings import StreamSettings
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES, TopicExists, create_topic, run_topic_settings
@@ -181,13 +183,19 @@ class Publisher:
             self._raise_failure()
             return self._free.pop()
 
+    def give_back(self, frame: Arrays) -> None:
+        """Return a borrowed frame that will not be submitted after all."""
+        with self._changed:
+            self._free.append(frame)
+            self._changed.notify_all()
+
     def submit(self, step: Step, frame: Arrays) -> None:
         """Accept a step: from here on it is sent, or its loss is an error.
 
         Raises
         ------
         ValueError
-            If a diagnostic is named like a field or an axis.
+            If a diagnostic cannot be a variable beside the fields; the frame is still the caller's.
         """
         check_diagnostics(self.started, step.diagnostics)
         with self._changed:
@@ -247,9 +255,7 @@ class Publisher:
         try:
             for sent, (step, frame) in enumerate(iter(self._submitted.get, None)):
                 self._send(step, frame, sent % self.started.partitions)
-                with self._changed:
-                    self._free.append(frame)
-                    self._changed.notify_all()
+                self.give_back(frame)
         except Exception as error:  # whatever it is, the simulation's thread must learn it
             self._fail(error)
 
@@ -271,22 +277,28 @@ class Publisher:
             self._produce(partition, *encode(message), step.number)
 
     def _cut(self, step: Step, frame: Arrays) -> Iterator[Tile]:
-        for field in self.started.fields:
+        started = self.started
+        for field in started.fields:
             array = frame[field.name]
-            for offset, extent in tile_offsets(field.shape, self.started.tiles[field.name]):
-                payload = array[tuple(slice(o, o + e) for o, e in zip(offset, extent, strict=True))]
+            if field.name in started.rounding:
+                round_mantissa(array, started.rounding[field.name])
+            for offset, extent in tile_offsets(field.shape, started.tiles[field.name]):
+                elements = array[tuple(slice(o, o + e) for o, e in zip(offset, extent, strict=True))]
+                packed = deflate(elements) if started.codec == "deflate" else b""
+                is_packed = 0 < len(packed) < elements.nbytes
                 yield Tile(
-                    run=self.started.run,
-                    attempt=self.started.attempt,
+                    run=started.run,
+                    attempt=started.attempt,
                     step=step.number,
                     field=field.name,
                     dtype=field.dtype,
                     shape=field.shape,
                     offset=offset,
                     extent=extent,
-                    raw_size=payload.nbytes,
-                    crc32c=crc32c(payload),
-                    payload=payload,
+                    codec="deflate" if is_packed else "none",
+                    raw_size=elements.nbytes,
+                    crc32c=crc32c(elements),
+                    payload=packed if is_packed else elements,
                 )
 
     def _produce(self, partition: int, headers: Any, value: Any, step: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from operator import index
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -24,10 +25,11 @@ from lockstream.bridge.errors import (
     UserError,
 )
 from lockstream.bridge.gather import Block, FrameGatherer
-from lockstream.bridge.messages import DTYPES, Field, RunEnded, RunStarted, is_run_id
+from lockstream.bridge.messages import DTYPES, MAX_STEP, Field, RunEnded, RunStarted, is_run_id
 from lockstream.bridge.publisher import Publisher, Step, begin_publishing
 from lockstream.bridge.settings import StreamSettings, read_tables
 from lockstream.bridge.tiles import tile_shape
+from lockstream.bridge.wire import encode
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -162,8 +164,10 @@ class Stream:
         ------
         StreamClosed
             After `close`.
+        TypeError
+            If `step` is not an integer.
         ValueError
-            If `step` does not grow or `time` is not finite.
+            If `step` does not grow, `time` is not finite or a diagnostic is named like a field.
         BlockMismatch
             If the blocks do not make up the fields.
         DeliveryFailed
@@ -172,7 +176,8 @@ class Stream:
         entered = perf_counter()
         if self._closed:
             raise StreamClosed(f"run {self._run!r}: publish({step}) after close()")
-        if step <= self._last_step or not math.isfinite(time):
+        step = index(step)  # numpy's integers too
+        if not self._last_step < step < MAX_STEP or not math.isfinite(time):
             raise ValueError(
                 f"step {step} after {self._last_step}, time {time}: steps must grow, time be finite"
             )
@@ -181,9 +186,13 @@ class Stream:
         else:
             frame = self._publisher.acquire()
             self._wait_seconds += perf_counter() - entered
-            self._gatherer.gather(blocks, frame)
-            scalars = {name: _finite_or_none(value) for name, value in (diagnostics or {}).items()}
-            self._publisher.submit(Step(step, float(time), scalars), frame)
+            try:
+                self._gatherer.gather(blocks, frame)
+                scalars = {name: _finite_or_none(value) for name, value in (diagnostics or {}).items()}
+                self._publisher.submit(Step(step, float(time), scalars), frame)
+            except BaseException:
+                self._publisher.give_back(frame)  # kept, it would be missing when the next step comes
+                raise
         self._last_step = step
         self._publish_seconds += perf_counter() - entered
 
@@ -284,8 +293,12 @@ def _run_started(run: str, fields: Sequence[Field], settings: StreamSettings, **
         )
     tiles = {f.name: tile_shape(f.shape, DTYPES[f.dtype].itemsize, settings.tile_bytes) for f in fields}
     try:
-        return RunStarted(run=run, fields=tuple(fields), tiles=tiles, partitions=settings.partitions, **about)
-    except ValueError as error:
+        started = RunStarted(
+            run=run, fields=tuple(fields), tiles=tiles, partitions=settings.partitions, **about
+        )
+        encode(started)  # what cannot be sent is refused before there is a topic
+        return started
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"run {run!r}: {error}") from None
 
 
