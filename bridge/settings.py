@@ -8,9 +8,9 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from lockstream.bridge.errors import ConfigurationError
 from lockstream.bridge.messages import MAX_TILE_BYTES
 
 ENVIRONMENT_PREFIX = "LOCKSTREAM_"
+LONGEST = 10**9  # seconds or hours: beyond what clocks and Kafka can count there is "for ever"
 Tables = dict[str, dict[str, Any]]
 T = TypeVar("T")
 
@@ -43,6 +44,11 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Replication factor of the topic; -1 leaves it to the broker.
     retention_hours
         How long Kafka keeps the run; -1 until somebody deletes the topic.
+    codec
+        ``none``, or ``deflate``: tiles are compressed where they are made, as HDF5 stores them.
+    rounding
+        Lossy, on request: mantissa bits to keep, by field, e.g. ``{v = 10}``; the relative error is then
+        at most 2**-(bits + 1).
     """
 
     every: int = 1
@@ -53,6 +59,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     close_timeout: float = 60.0
     replication: int = -1
     retention_hours: float = -1
+    codec: Literal["none", "deflate"] = "none"
+    rounding: dict[str, int] = {}
 
     def __post_init__(self) -> None:
         for key in ("every", "partitions", "buffer_bytes"):
@@ -60,13 +68,17 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ConfigurationError(f"stream.{key}", value, "must be at least 1")
         if not 16 <= self.tile_bytes <= MAX_TILE_BYTES:
             raise ConfigurationError("stream.tile_bytes", self.tile_bytes, f"must be 16 to {MAX_TILE_BYTES}")
-        if not self.close_timeout > 0:
-            raise ConfigurationError("stream.close_timeout", self.close_timeout, "must be positive seconds")
+        if not 0 < self.close_timeout <= LONGEST:
+            raise ConfigurationError(
+                "stream.close_timeout", self.close_timeout, f"must be 0 to {LONGEST} seconds"
+            )
         if self.replication < 1 and self.replication != -1:
             raise ConfigurationError("stream.replication", self.replication, "must be at least 1, or -1")
-        if self.retention_hours <= 0 and self.retention_hours != -1:
+        if not 0 < self.retention_hours <= LONGEST and self.retention_hours != -1:
             raise ConfigurationError(
-                "stream.retention_hours", self.retention_hours, "must be positive, or -1"
+                "stream.retention_hours",
+                self.retention_hours,
+                f"must be 0 to {LONGEST} hours, or -1 to keep the run until somebody deletes it",
             )
 
 
@@ -91,6 +103,8 @@ def read_tables(
         If the file cannot be read, or an override is not ``table.key=value``.
     """
     tables = _read_file(path) if path is not None else {}
+    if "kafka" in tables:
+        tables["kafka"] = dict(_dotted(tables["kafka"]))
     for name, text in environ.items():
         if name.startswith(ENVIRONMENT_PREFIX) and "_" in name[len(ENVIRONMENT_PREFIX) :]:
             table, key = name[len(ENVIRONMENT_PREFIX) :].lower().split("_", 1)
@@ -148,6 +162,15 @@ def _read_file(path: Path) -> Tables:
         if not isinstance(table, dict):
             raise ConfigurationError(key, table, "stands outside any table; put it under one, e.g. [run]")
     return content
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield librdkafka's own names: TOML reads an unquoted ``bootstrap.servers`` as a table in a table."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _toml_value(text: str) -> Any:
