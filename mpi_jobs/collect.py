@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
 from lockstream.bridge.errors import UserError
 from lockstream.mpi_jobs.decomposition import Array, Decomposition
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.bridge.messages import is_run_id
 from lockstream.bridge.settings import ENVIRONMENT_PREFIX, StreamSettings, convert, read_tables, unknown_key

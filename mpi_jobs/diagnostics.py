@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from lockstream.mpi_jobs.decomposition import Array, Shape
 from lockstream.mpi_jobs.kernels import interior_extremes, interior_sums
 

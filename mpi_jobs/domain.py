@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+
 from lockstream.bridge.errors import ConfigurationError
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from lockstream.bridge.errors import ConfigurationError, MissingExtra
 from lockstream.mpi_jobs.decomposition import Array, Shape
 

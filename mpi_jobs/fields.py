@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from lockstream.mpi_jobs.decomposition import Array, Shape
 
 ROW_ALIGNMENT = 64  # bytes: a cache line

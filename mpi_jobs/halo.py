@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from lockstream.mpi_jobs.decomposition import Array, Decomposition
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
 from lockstream.mpi_jobs.collect import on_root
 from lockstream.mpi_jobs.config import Configuration, build_model
 from lockstream.mpi_jobs.decomposition import Array

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 import numpy as np
+
 from lockstream.bridge.errors import MissingExtra
 from lockstream.mpi_jobs.decomposition import Array
 

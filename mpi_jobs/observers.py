@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
 from lockstream.bridge import Axis, Block, Field, Stream, StreamSummary, open_stream
 from lockstream.mpi_jobs.config import Configuration, build_model
 from lockstream.mpi_jobs.decomposition import Array

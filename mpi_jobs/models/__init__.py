@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import msgspec
 import numpy as np
+
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.mpi_jobs.decomposition import Array, Shape
 from lockstream.mpi_jobs.domain import Domain

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
+
 from lockstream.mpi_jobs.decomposition import Array, Shape
 from lockstream.mpi_jobs.domain import Domain
 from lockstream.mpi_jobs.kernels import compiled, interior_sums

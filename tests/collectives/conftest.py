@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from lockstream.mpi_jobs.decomposition import Shape
 
 if TYPE_CHECKING:

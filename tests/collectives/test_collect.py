@@ -2,6 +2,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
 from lockstream.bridge.errors import ConfigurationError, UserError
 from lockstream.mpi_jobs.collect import gather_field, on_root, scatter_field
 from lockstream.mpi_jobs.config import load_configuration

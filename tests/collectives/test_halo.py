@@ -2,10 +2,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from support.reference import wrapped
+
 from lockstream.mpi_jobs.decomposition import Decomposition, Shape
 from lockstream.mpi_jobs.fields import interiors, padded_arrays
 from lockstream.mpi_jobs.halo import HaloExchange
-from support.reference import wrapped
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support import reference
+
 from lockstream.bridge.settings import convert
 from lockstream.mpi_jobs.collect import gather_field
 from lockstream.mpi_jobs.config import Configuration, build_model, decompose
@@ -14,7 +16,6 @@ from lockstream.mpi_jobs.initial import make_initial_state
 from lockstream.mpi_jobs.models.gray_scott import PATTERNS
 from lockstream.mpi_jobs.observers import Snapshot
 from lockstream.mpi_jobs.simulation import run_simulation
-from support import reference
 
 if TYPE_CHECKING:
     from mpi4py import MPI

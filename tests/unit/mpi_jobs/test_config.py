@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.mpi_jobs.config import Configuration, decompose, read_configuration
 from lockstream.mpi_jobs.initial import initial_state

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from lockstream.mpi_jobs.decomposition import Decomposition, block_range, process_grid
 
 sizes = st.integers(1, 40)

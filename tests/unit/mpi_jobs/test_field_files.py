@@ -4,9 +4,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
+
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.mpi_jobs.field_files import read_field
-from PIL import Image
 
 SHAPE = (6, 9)
 VALUES = np.random.default_rng(5).random(SHAPE)

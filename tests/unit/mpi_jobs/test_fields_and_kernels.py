@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from lockstream.mpi_jobs.fields import interiors, padded_arrays
 from lockstream.mpi_jobs.kernels import interior_extremes, interior_sums
 

@@ -1,8 +1,9 @@
 import sys
 
 import pytest
-from lockstream.mpi_jobs.launch import launched_tasks
 from support.programs import run
+
+from lockstream.mpi_jobs.launch import launched_tasks
 
 
 @pytest.mark.parametrize(

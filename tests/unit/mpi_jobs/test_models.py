@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import reference
+
 from lockstream.bridge.settings import convert
 from lockstream.mpi_jobs.domain import Domain
 from lockstream.mpi_jobs.errors import UnknownModel
 from lockstream.mpi_jobs.models import Model, find_model
 from lockstream.mpi_jobs.models.gray_scott import PATTERNS
-from support import reference
 
 Array = np.ndarray[Any, Any]
 
