@@ -159,6 +159,8 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
     fields: tuple[Field, ...]
     tiles: dict[str, tuple[int, ...]]
     partitions: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] = 1
+    codec: Literal["none", "deflate"] = "none"
+    rounding: dict[str, int] = {}
     after_step: CountOrNone = -1
     time_units: Text = "1"
     configuration: dict[str, Any] = {}

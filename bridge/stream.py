@@ -294,7 +294,13 @@ def _run_started(run: str, fields: Sequence[Field], settings: StreamSettings, **
     tiles = {f.name: tile_shape(f.shape, DTYPES[f.dtype].itemsize, settings.tile_bytes) for f in fields}
     try:
         started = RunStarted(
-            run=run, fields=tuple(fields), tiles=tiles, partitions=settings.partitions, **about
+            run=run,
+            fields=tuple(fields),
+            tiles=tiles,
+            partitions=settings.partitions,
+            codec=settings.codec,
+            rounding=settings.rounding,
+            **about,
         )
         encode(started)  # what cannot be sent is refused before there is a topic
         return started

@@ -259,6 +259,8 @@ class StepAssembler:
             return f"field {tile.field!r} was not declared by run-started"
         if (tile.dtype, tile.shape) != (declared.dtype, declared.shape):
             return f"field {tile.field!r} is {declared.dtype}{list(declared.shape)}, the tile says otherwise"
+        if tile.codec not in ("none", started.codec):
+            return f"the tile's codec is {tile.codec}, run-started declared {started.codec}"
         if self._grids[tile.field].get(tile.offset) != tile.extent:
             return (
                 f"tile {tile.field}{list(tile.offset)}+{list(tile.extent)} is not one of the declared tiles"

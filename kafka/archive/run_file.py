@@ -43,7 +43,7 @@ def write_links(run_folder: Path, view: RunView) -> Path:
             variables.describe_time(file["time"], started)
             for field in started.fields:
                 _link(file, field.name, field.shape, DTYPES[field.dtype], view)
-                variables.describe_field(file[field.name], field)
+                variables.describe_field(file[field.name], field, started)
             for name in view.diagnostics:
                 _link(file, name, (), variables.FLOAT, view)
                 variables.describe_diagnostic(file[name])
@@ -74,8 +74,8 @@ def write_merged(run_folder: Path, view: RunView) -> Path:
             for name in view.diagnostics:
                 variables.describe_diagnostic(file[name])
             for field in started.fields:
-                variable = create_field(file, field, started.tiles[field.name], len(view.steps))
-                variables.describe_field(variable, field)
+                variable = create_field(file, field, started, len(view.steps))
+                variables.describe_field(variable, field, started)
             _copy_bookkeeping(file, started, view)
             _copy_chunks(file, started, view)
     sync(temporary)

@@ -16,12 +16,15 @@ import numpy as np
 
 from lockstream.bridge.messages import DTYPES, Field, Manifest, RunStarted, Tile
 from lockstream.bridge.tiles import tile_counts, tile_offsets
+from lockstream.bridge.wire import elements
 from lockstream.kafka.archive import variables
 from lockstream.kafka.archive.account import GROUP, Account, Position, Source, read_account, write_account
 from lockstream.kafka.archive.layout import UNSEALED, publish_new, segment_path
 from lockstream.kafka.archive.ledger import Entry, in_order
 from lockstream.kafka.assembler import Step
 from lockstream.kafka.errors import ArchiveDamaged
+
+NO_FILTERS = 0xFFFF  # a chunk's filter mask: every filter of the dataset was left out
 
 
 class SegmentWriter:
@@ -53,7 +56,7 @@ class SegmentWriter:
         self.nbytes = 0
         if started:
             for field in started.fields:
-                create_field(self._file, field, started.tiles[field.name])
+                create_field(self._file, field, started)
 
     def add(self, step: Step) -> None:
         """Write a verified step; its tiles become chunks as they are."""
@@ -107,26 +110,32 @@ class SegmentWriter:
             self._temporary.unlink(missing_ok=True)
 
 
-def create_field(file: h5py.File, field: Field, tile: tuple[int, ...], steps: int = 0) -> h5py.Dataset:
+def create_field(file: h5py.File, field: Field, started: RunStarted, steps: int = 0) -> h5py.Dataset:
     """Create a field's variable, (step, axes…), with one chunk per tile and step."""
+    filters = {"shuffle": True, "compression": "gzip"} if started.codec == "deflate" else {}
     return file.create_dataset(
         field.name,
         shape=(steps, *field.shape),
         maxshape=(None, *field.shape),
-        chunks=(1, *tile),
+        chunks=(1, *started.tiles[field.name]),
         dtype=DTYPES[field.dtype],
+        **filters,
     )
 
 
 def write_tile(variable: h5py.Dataset, row: int, tile: Tile) -> None:
-    """Store a tile as a chunk; a tile cut off at the far edge is padded, as HDF5 stores whole chunks."""
+    """Store a tile as a chunk, as it came, compressed or not.
+
+    A tile that is cut off at the far edge is padded, because HDF5 stores whole chunks, and is then stored
+    uncompressed.
+    """
     payload: Any = tile.payload
-    whole = variable.chunks[1:]
-    if tile.extent != whole:
-        chunk = np.zeros(whole, variable.dtype)
-        chunk[tuple(map(slice, tile.extent))] = np.frombuffer(payload, variable.dtype).reshape(tile.extent)
-        payload = chunk
-    variable.id.write_direct_chunk((row, *tile.offset), payload)
+    is_plain = tile.codec == "none"
+    if tile.extent != variable.chunks[1:]:
+        payload = np.zeros(variable.chunks[1:], variable.dtype)
+        payload[tuple(map(slice, tile.extent))] = elements(tile)
+        is_plain = True
+    variable.id.write_direct_chunk((row, *tile.offset), payload, NO_FILTERS if is_plain else 0)
 
 
 def write_scalars(file: h5py.File, started: RunStarted, manifests: list[Manifest]) -> None:
@@ -137,7 +146,7 @@ def write_scalars(file: h5py.File, started: RunStarted, manifests: list[Manifest
     file.create_dataset("time", data=np.array([m.time for m in manifests], variables.FLOAT))
     variables.describe_time(file["time"], started)
     for field in started.fields:
-        variables.describe_field(file[field.name], field)
+        variables.describe_field(file[field.name], field, started)
     for name in sorted({name for m in manifests for name in m.diagnostics}):
         values = [m.diagnostics.get(name) for m in manifests]
         data = np.array([np.nan if value is None else value for value in values], variables.FLOAT)

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from lockstream.bridge.messages import DTYPES, Field, RunStarted
+from lockstream.bridge.rounding import relative_error_bound
 
 FLOAT = np.dtype("<f8")
 INTEGER = np.dtype("<i8")
@@ -50,8 +51,11 @@ def describe_time(time: h5py.Dataset, started: RunStarted) -> None:
     attach_scales(time, ("step",))
 
 
-def describe_field(variable: h5py.Dataset, field: Field) -> None:
-    """Attributes and scales of a field's variable, (step, axes…)."""
+def describe_field(variable: h5py.Dataset, field: Field, started: RunStarted) -> None:
+    """Attributes and scales of a field's variable, (step, axes…); how it was rounded, if it was."""
+    if (keep_bits := started.rounding.get(field.name)) is not None:
+        variable.attrs["quantization_nsb"] = keep_bits
+        variable.attrs["maximum_relative_error"] = relative_error_bound(keep_bits)
     variable.attrs["units"] = field.units
     variable.attrs["long_name"] = field.long_name or field.name
     variable.attrs["coordinates"] = "time"

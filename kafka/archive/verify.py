@@ -14,7 +14,9 @@ import h5py
 import msgspec
 import numpy as np
 
-from lockstream.bridge.messages import Field, Manifest, RunStarted, TileRecord
+from lockstream.bridge.codecs import inflate
+from lockstream.bridge.errors import WireError
+from lockstream.bridge.messages import Manifest, RunStarted, TileRecord
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.bridge.wire import crc32c
 from lockstream.kafka.archive.account import GROUP, read_ledger
@@ -111,7 +113,7 @@ def verify_file(sealed: SealedFile) -> Iterator[FaultFound]:
             yield from _check_ledger(sealed, read_ledger(file))
             for started in sealed.account.attempts:
                 yield from _check_steps(sealed, file, started)
-        except (ArchiveDamaged, KeyError, OSError, ValueError, IndexError) as error:
+        except (ArchiveDamaged, WireError, KeyError, OSError, ValueError, IndexError) as error:
             yield FaultFound(file=str(sealed.path), run=run, what=f"cannot be read to its end: {error}")
 
 
@@ -150,7 +152,7 @@ def _check_steps(sealed: SealedFile, file: h5py.File, started: RunStarted) -> It
         }
         records = []
         for field in started.fields:
-            found = _checksums_of_chunks(file[field.name], row, field, grids[field.name])
+            found = _checksums_of_chunks(file[field.name], row, grids[field.name])
             for number, ((offset, extent), crc) in enumerate(zip(grids[field.name], found, strict=True)):
                 records.append(TileRecord(field.name, offset, extent, crc))
                 if int(crc, 16) != stored[field.name][row][number]:
@@ -165,11 +167,15 @@ def _check_steps(sealed: SealedFile, file: h5py.File, started: RunStarted) -> It
 
 
 def _checksums_of_chunks(
-    variable: h5py.Dataset, row: int, field: Field, grid: list[tuple[tuple[int, ...], tuple[int, ...]]]
+    variable: h5py.Dataset, row: int, grid: list[tuple[tuple[int, ...], tuple[int, ...]]]
 ) -> Iterator[str]:
-    whole = variable.chunks[1:]
+    """Checksums of the elements of one step's chunks, in the grid's order."""
+    whole, itemsize = variable.chunks[1:], variable.dtype.itemsize
+    size = math.prod(whole) * itemsize
     for offset, extent in grid:
-        raw: Any = variable.id.read_direct_chunk((row, *offset))[1]
+        mask, raw = variable.id.read_direct_chunk((row, *offset))
+        if variable.compression is not None and not mask:
+            raw = inflate(raw, itemsize, size)
         if extent != whole:
             chunk = np.frombuffer(raw, variable.dtype).reshape(whole)
             raw = np.ascontiguousarray(chunk[tuple(map(slice, extent))])
