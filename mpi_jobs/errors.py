@@ -6,7 +6,7 @@
     ├── StateNotFinite      exit 1: the simulation blew up
     └── UserError
         ├── UnknownModel    exit 2: no such model is installed
-        └── WrongWorld      exit 2: the launcher started several worlds of one rank
+        └── WrongWorld      exit 2: several tasks, each in a world of its own
 
 All of them are raised on every rank alike.
 """
@@ -50,11 +50,11 @@ class UnknownModel(ConfigurationError):
 
 
 class WrongWorld(UserError, RuntimeError):
-    """Several tasks were started, but each finds itself alone."""
+    """There are several tasks, but each finds itself alone."""
 
     def __init__(self, tasks: int) -> None:
         super().__init__(
-            f"{tasks} tasks were started, but MPI sees a world of one: launcher and MPI library do not fit; "
-            "use 'srun --mpi=pmi2' (MPICH) or 'srun --mpi=pmix' (Open MPI), or the mpirun that belongs to "
-            "the MPI library of mpi4py"
+            f"there are {tasks} tasks, but MPI sees a world of one; start it with the mpirun that belongs to "
+            "mpi4py's MPI library, or with 'srun --mpi=pmi2' (MPICH) or 'srun --mpi=pmix' (Open MPI); "
+            "for a single rank use 'srun -n 1'"
         )

@@ -22,7 +22,7 @@ def compiled(function: F) -> F:
     Floating-point operations stay in the order in which they are written: an element then has the same
     value, bit for bit, whichever rank computes it. The GIL is released meanwhile.
     """
-    return cast(F, numba.njit(cache=True, nogil=True)(function))
+    return _compiled(function, fastmath=False)
 
 
 def compiled_reduction(function: F) -> F:
@@ -30,7 +30,14 @@ def compiled_reduction(function: F) -> F:
 
     The order of the additions is then the compiler's; results agree to rounding only.
     """
-    return cast(F, numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz"})(function))
+    return _compiled(function, fastmath={"reassoc", "nsz"})
+
+
+def _compiled(function: F, fastmath: bool | set[str]) -> F:
+    try:
+        return cast(F, numba.njit(cache=True, nogil=True, fastmath=fastmath)(function))
+    except RuntimeError:  # nowhere to keep it: a read-only installation and no home
+        return cast(F, numba.njit(nogil=True, fastmath=fastmath)(function))
 
 
 @compiled_reduction

@@ -24,7 +24,7 @@ LAUNCHERS = (
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
     ("SLURM_NTASKS", "SLURM_PROCID"),
 )
-ROOT_PATIENCE = 3.0  # seconds
+ROOT_PATIENCE = 5.0  # seconds
 OTHERS_PATIENCE = 300.0  # rank 0 may be waiting for Kafka's last acknowledgements
 
 
@@ -52,10 +52,12 @@ def mpi_world() -> Iterator[MPI.Intracomm]:
         if task != 0:
             sys.exit(WrongWorld.exit_code)
         raise WrongWorld(tasks)
+    farewell = comm.Dup()  # so that saying goodbye never meets a collective call that others still are in
     try:
         yield comm
+        farewell.Free()
     except LockstreamError as error:
-        if not _all_ranks_come(comm, ROOT_PATIENCE if comm.rank == 0 else OTHERS_PATIENCE):
+        if not _all_ranks_come(farewell, ROOT_PATIENCE if comm.rank == 0 else OTHERS_PATIENCE):
             _abort(comm, f"lockstream: {error}", error.exit_code)
         if comm.rank == 0:
             raise

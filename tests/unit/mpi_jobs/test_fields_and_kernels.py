@@ -1,10 +1,11 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from lockstream.mpi_jobs.fields import interiors, padded_arrays
-from lockstream.mpi_jobs.kernels import interior_extremes, interior_sums
+from lockstream.mpi_jobs.kernels import compiled, interior_extremes, interior_sums
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -45,3 +46,9 @@ def test_one_bad_element_spoils_the_sum_of_squares(bad: float, place: tuple[int,
     (array,) = padded_arrays(1, shape, np.dtype(np.float32))
     array[place] = bad
     assert not math.isfinite(interior_sums(array, *shape)[1])
+
+
+def test_a_kernel_that_cannot_be_kept_on_disk_is_compiled_all_the_same() -> None:
+    scope: dict[str, Callable[[float], float]] = {}
+    exec("def double(x): return x + x", scope)  # noqa: S102 - it has no file, so numba finds no place for a cache
+    assert compiled(scope["double"])(1.5) == 3.0
