@@ -133,6 +133,7 @@ def _weights(shape: Sequence[int]) -> Floats:
 
 def _energy(part: np.ndarray[Any, Any]) -> Floats:
     values = part.astype(np.float64)
+    values -= values.flat[0]  # a uniform field becomes exactly zero, whatever its mean rounds to
     values -= values.mean()
     modes = np.fft.rfftn(values, norm="forward")
     return np.asarray(modes.real**2 + modes.imag**2).ravel()

@@ -1,0 +1,229 @@
+"""The analysis worker: one of a group that shares the partitions of all runs.
+
+Kafka gives each partition to exactly one worker of the group, and to another when that one leaves or dies.
+A worker commits the boundary of a step only after the results of everything before it were acknowledged, and
+the end of a run only after its file was written: whoever takes over repeats a little and leaves out nothing.
+"""
+
+import logging
+import os
+import platform
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Event as Flag
+from time import monotonic
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from lockstream.bridge.client import KafkaOptions, admin_client, first_contact, servers_of
+from lockstream.bridge.errors import LockstreamError
+from lockstream.bridge.messages import RunStarted
+from lockstream.kafka.analysis.analyser import Analyser
+from lockstream.kafka.analysis.errors import FieldNotAnalysable
+from lockstream.kafka.analysis.group import all_ended, group_consumer, read_started, run_of, subscription
+from lockstream.kafka.analysis.kept import keep_run
+from lockstream.kafka.analysis.messages import SpectrumResult
+from lockstream.kafka.analysis.partition import PartitionAnalysis
+from lockstream.kafka.analysis.position import Position
+from lockstream.kafka.analysis.results import ResultsWriter, prepare_results_topic
+from lockstream.kafka.analysis.settings import AnalysisSettings
+from lockstream.kafka.assembler import Ended, Event
+from lockstream.kafka.log import ANSWER_SECONDS, reader, record_of
+
+COMMIT_SECONDS = 1.0
+POLL_SECONDS = 0.25
+
+Found = Event | SpectrumResult | FieldNotAnalysable | Path
+Report = Callable[[str, Found], None]
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Analyses named runs until they have ended, or all runs for ever.
+
+    Parameters
+    ----------
+    options
+        The ``[kafka]`` table.
+    settings
+        The ``[analysis]`` table.
+    archive
+        The archive folder.
+    runs
+        Which runs; empty means all, those included that begin later.
+    report
+        Called with run and finding for everything that is settled: events of the log, results, a run that has
+        to be left out, and files that were written.
+
+    Raises
+    ------
+    BrokerUnreachable
+        If nobody answers.
+    UserError
+        If the results topic is not there and cannot be made, or would lose results.
+    """
+
+    def __init__(
+        self,
+        options: KafkaOptions,
+        settings: AnalysisSettings,
+        archive: Path,
+        runs: Iterable[str] = (),
+        report: Report = lambda _run, _found: None,
+    ) -> None:
+        admin = admin_client(options)
+        first_contact(admin, servers_of(options))
+        self.name = f"{platform.node()}-{os.getpid()}"
+        self._topic = prepare_results_topic(admin, settings)
+        self._options, self._settings, self._archive, self._report = options, settings, archive, report
+        self._wanted = frozenset(runs)
+        self._writer = ResultsWriter(options, self._topic)
+        self._reader = reader(options, enable_partition_eof=True)
+        self._partitions: dict[tuple[str, int], PartitionAnalysis] = {}
+        self._ended: dict[str, PartitionAnalysis] = {}  # runs whose file is due
+        self._unkept: dict[str, PartitionAnalysis] = {}  # runs with results that no file has yet
+
+    def follow(self, stop: Flag) -> bool:
+        """Analyse until all named runs have ended, or `stop` is set.
+
+        Returns
+        -------
+        bool
+            True if everything that was to be analysed is, by this worker or another of the group.
+
+        Raises
+        ------
+        FieldNotAnalysable
+            If a named run does not have the field.
+        DeliveryFailed
+            If a result could not be delivered.
+        AnalysisNotKept
+            If a file could not be written.
+        LogUnavailable
+            If Kafka does not answer any more.
+        """
+        consumer = group_consumer(self._options, self._settings.group)
+        try:
+            consumer.subscribe(
+                [subscription(self._wanted)],
+                on_assign=self._begin,
+                on_revoke=self._hand_over,
+                on_lost=self._forget,
+            )
+            is_complete = self._loop(consumer, stop)
+            self._settle(consumer)
+            for run in list(self._unkept):
+                self._keep(run, self._unkept[run])
+            return is_complete
+        finally:
+            self._partitions.clear()
+            self._writer.abandon()
+            consumer.close()
+            self._reader.close()
+
+    def _loop(self, consumer: Consumer, stop: Flag) -> bool:
+        due = monotonic() + COMMIT_SECONDS
+        while not stop.is_set():
+            if (message := consumer.poll(POLL_SECONDS)) is not None:
+                self._take(message)
+            if monotonic() >= due:
+                self._settle(consumer)
+                if self._is_complete(consumer):
+                    return True
+                due = monotonic() + COMMIT_SECONDS
+        return False
+
+    def _is_complete(self, consumer: Consumer) -> bool:
+        mine = (part.position for part in self._partitions.values())
+        all_mine_ended = all(position is not None and position.ended for position in mine)
+        return bool(self._wanted) and all_mine_ended and all_ended(consumer, self._wanted)
+
+    def _take(self, message: Message) -> None:
+        error = message.error()
+        if error is not None and error.code() in _PASSING:
+            _log.info("%s", error.str())
+            return
+        record = record_of(message)
+        part = self._partitions.get((record.topic, record.partition)) if record else None
+        if record is None or part is None:
+            return  # an error that passes, or a partition that is another's by now
+        timestamp = message.timestamp()[1]
+        for found in part.take(record.offset, timestamp, record.headers, record.value):
+            if isinstance(found, SpectrumResult):
+                self._writer.write(found, timestamp)
+                self._unkept[part.run] = part
+            elif isinstance(found, Ended):
+                self._ended[part.run] = part
+            self._report(part.run, found)
+
+    def _settle(self, consumer: Consumer) -> None:
+        """Have the results acknowledged, write the files that are due, and only then commit."""
+        moved = [(key, part, part.uncommitted) for key, part in self._partitions.items()]
+        positions = {key: (part, position) for key, part, position in moved if position is not None}
+        if not positions or not self._writer.flush():
+            return  # nothing to do, or Kafka is slow: again at the next look
+        while self._ended:
+            self._keep(*self._ended.popitem())
+        try:
+            offsets = [position.committed(*key) for key, (_, position) in positions.items()]
+            for stored in consumer.commit(offsets=offsets, asynchronous=False) or ():
+                part, position = positions[stored.topic, stored.partition]
+                if stored.error is None:
+                    part.mark_committed(position)
+        except KafkaException as error:  # the group is being shared out anew: again at the next look
+            _log.info("not committed: %s", error.args[0].str())
+
+    def _keep(self, run: str, part: PartitionAnalysis) -> None:
+        self._unkept.pop(run, None)
+        if part.field is not None and part.position is not None:
+            path = keep_run(self._reader, self._topic, self._archive, run, part.field, part.position.since)
+            if path is not None:
+                self._report(run, path)
+
+    def _begin(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        if not assigned:
+            return
+        placed = []
+        for committed in consumer.committed(assigned, timeout=ANSWER_SECONDS):
+            part = self._resume(committed)
+            self._partitions[committed.topic, committed.partition] = part
+            offset = part.position.offset if part.position else OFFSET_BEGINNING
+            placed.append(TopicPartition(committed.topic, committed.partition, offset))
+        consumer.incremental_assign(placed)
+
+    def _resume(self, committed: TopicPartition) -> PartitionAnalysis:
+        run, position, started = run_of(committed.topic), Position.read(committed), None
+        if position and position.started >= 0 and not position.ended:
+            try:
+                started = read_started(self._reader, committed.topic, committed.partition, position.started)
+            except LockstreamError as error:
+                _log.warning("run %s is analysed from its beginning: %s", run, error)
+                position = None
+        return PartitionAnalysis(run, self._make_analyser, position, started)
+
+    def _make_analyser(self, started: RunStarted) -> Analyser | None:
+        try:
+            return Analyser(started, self._settings.field, self.name)
+        except FieldNotAnalysable as error:
+            if self._wanted:
+                raise
+            self._report(started.run, error)
+            return None
+
+    def _hand_over(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._settle(consumer)
+        self._forget(consumer, revoked)
+
+    def _forget(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        for partition in lost:
+            self._partitions.pop((partition.topic, partition.partition), None)
+        consumer.incremental_unassign(lost)
+
+
+# A run that somebody deletes while it is followed; an analysis that took too long, after which we join again.
+_PASSING = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._MAX_POLL_EXCEEDED,
+)
