@@ -10,6 +10,9 @@ from lockstream.bridge.messages import RunEnded, RunStarted
 from lockstream.kafka.archive.ledger import DTYPE, Entry, Outcome
 from lockstream.kafka.errors import ArchiveDamaged
 
+UNREADABLE = (OSError, RuntimeError, KeyError, IndexError, TypeError, ValueError, AttributeError, MemoryError)
+"""What h5py raises on a damaged file, depending on where the damage is."""
+
 FORMAT = 1
 GROUP = "lockstream"
 
@@ -98,7 +101,7 @@ def read_account(file: h5py.File) -> Account:
     try:
         text = file[GROUP]["account"][()]
         account = _ACCOUNT.decode(text)
-    except (KeyError, TypeError, ValueError, OSError, msgspec.MsgspecError) as error:
+    except (*UNREADABLE, msgspec.MsgspecError) as error:
         raise ArchiveDamaged(f"{file.filename}: no readable account of itself ({error})") from None
     if account.format != FORMAT:
         raise ArchiveDamaged(f"{file.filename}: archive format {account.format}, this program reads {FORMAT}")
@@ -124,5 +127,5 @@ def read_ledger(file: h5py.File) -> list[Entry]:
                 group["ledger"][()].tolist()
             )
         ]
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except UNREADABLE as error:
         raise ArchiveDamaged(f"{file.filename}: its ledger cannot be read ({error!r})") from None

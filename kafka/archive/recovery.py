@@ -4,7 +4,7 @@ from pathlib import Path
 
 import h5py
 
-from lockstream.kafka.archive.account import GROUP, Account, Position, Source, read_account
+from lockstream.kafka.archive.account import GROUP, UNREADABLE, Account, Position, Source, read_account
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
 from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused
 
@@ -41,7 +41,10 @@ def merged_file(run_folder: Path) -> Path | None:
     if not path.exists():
         return None
     with open_sealed(path) as file:
-        return path if f"{GROUP}/account" in file else None
+        try:
+            return path if f"{GROUP}/account" in file else None
+        except UNREADABLE as error:
+            raise ArchiveDamaged(f"{path}: cannot be read as HDF5 ({error})") from None
 
 
 def last_position(run_folder: Path, source: Source, partition: int) -> Position:

@@ -15,12 +15,11 @@ import msgspec
 import numpy as np
 
 from lockstream.bridge.codecs import inflate
-from lockstream.bridge.errors import WireError
 from lockstream.bridge.messages import Manifest, RunStarted, TileRecord
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.bridge.wire import crc32c
-from lockstream.kafka.archive.account import GROUP, read_ledger
-from lockstream.kafka.archive.layout import RUN_FILE
+from lockstream.kafka.archive.account import GROUP, UNREADABLE, read_ledger
+from lockstream.kafka.archive.layout import RUN_FILE, segment_path
 from lockstream.kafka.archive.ledger import Entry, Outcome, breaks
 from lockstream.kafka.archive.recovery import open_sealed
 from lockstream.kafka.archive.view import RunView, SealedFile, ledger_of, read_sealed, view_run
@@ -113,7 +112,7 @@ def verify_file(sealed: SealedFile) -> Iterator[FaultFound]:
             yield from _check_ledger(sealed, read_ledger(file))
             for started in sealed.account.attempts:
                 yield from _check_steps(sealed, file, started)
-        except (ArchiveDamaged, WireError, KeyError, OSError, ValueError, IndexError) as error:
+        except (ArchiveDamaged, *UNREADABLE) as error:
             yield FaultFound(file=str(sealed.path), run=run, what=f"cannot be read to its end: {error}")
 
 
@@ -196,6 +195,11 @@ def _check_view(run_folder: Path, view: RunView, entries: list[Entry]) -> Iterat
             yield FaultFound(
                 **{**about, "file": str(file.path)}, what="was archived from another topic or cluster"
             )
+        first = file.account.positions[0]
+        name = segment_path(run_folder, first.partition, first.first_offset).name
+        if file.path.name not in (RUN_FILE, name):
+            what = f"bears another segment's name, its own is {name}: run.h5 links to it by name"
+            yield FaultFound(**{**about, "file": str(file.path)}, what=what)
     yield from _check_run_file(run_folder / RUN_FILE, view)
 
 
@@ -209,7 +213,7 @@ def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
         with open_sealed(path) as file:
             shown = file["step"][()] if "step" in file else np.empty(0, np.int64)
             linked = {s.file_name for name in file for s in _virtual_sources(file[name])}
-    except (ArchiveDamaged, OSError) as error:
+    except (ArchiveDamaged, *UNREADABLE) as error:
         yield FaultFound(**about, what=f"cannot be read: {error}")
         return
     for name in sorted(linked):

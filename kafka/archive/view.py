@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lockstream.bridge.messages import RunEnded, RunStarted
-from lockstream.kafka.archive.account import GROUP, Account, Source, read_account, read_ledger
+from lockstream.kafka.archive.account import GROUP, UNREADABLE, Account, Source, read_account, read_ledger
 from lockstream.kafka.archive.layout import segment_paths
 from lockstream.kafka.archive.ledger import Entry, Outcome
 from lockstream.kafka.archive.recovery import merged_file, open_sealed
@@ -131,9 +131,9 @@ def read_sealed(path: Path) -> SealedFile:
             known |= {field.name, *(axis.name for axis in field.axes)}
         try:
             steps, attempts = file["step"][()], file[GROUP]["attempt"][()].astype(np.int64)
-        except (KeyError, OSError) as error:
+            return SealedFile(path, account, steps, attempts, tuple(sorted(set(file) - known)))
+        except UNREADABLE as error:
             raise ArchiveDamaged(f"{path}: its steps cannot be read ({error})") from None
-        return SealedFile(path, account, steps, attempts, tuple(sorted(set(file) - known)))
 
 
 def view_run(run_folder: Path) -> RunView:
