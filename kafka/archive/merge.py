@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lockstream.kafka.archive.layout import RUN_FILE
 from lockstream.kafka.archive.lock import partition_lock
-from lockstream.kafka.archive.run_file import adopt_merged, write_merged
+from lockstream.kafka.archive.run_file import adopt_merged, remove_taken_over, write_merged
 from lockstream.kafka.archive.verify import verify_merged
 from lockstream.kafka.archive.view import RunView, view_run
 from lockstream.kafka.errors import VerificationFailed
@@ -40,6 +40,7 @@ def merge_view(run_folder: Path, view: RunView) -> Path:
     VerificationFailed
         If the merged file does not verify; the segments stay as they are.
     """
+    remove_taken_over(run_folder, view)
     if [file.path.name for file in view.files] == [RUN_FILE]:
         return view.files[0].path
     merged = write_merged(run_folder, view)

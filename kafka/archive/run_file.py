@@ -91,6 +91,13 @@ def adopt_merged(run_folder: Path, merged: Path, view: RunView) -> Path:
     return final
 
 
+def remove_taken_over(run_folder: Path, view: RunView) -> None:
+    """Remove what an interrupted merge left: an unfinished file, and segments that ``run.h5`` holds already."""
+    _paths(run_folder)[1].unlink(missing_ok=True)
+    for path in set(segment_paths(run_folder)) - {file.path for file in view.files}:
+        path.unlink()
+
+
 def _paths(run_folder: Path) -> tuple[Path, Path]:
     final = run_folder / RUN_FILE
     return final, final.with_name(final.name + UNSEALED)
