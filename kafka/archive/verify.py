@@ -211,7 +211,9 @@ def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
         return
     try:
         with open_sealed(path) as file:
-            shown = file["step"][()] if "step" in file else np.empty(0, np.int64)
+            shown = np.atleast_1d(file["step"][()]) if "step" in file else np.empty(0, np.int64)
+            is_of_newest = view.newest and file.attrs.get("started") == view.newest.started
+            says_ended = is_of_newest and "status" in file.attrs
             linked = {s.file_name for name in file for s in _virtual_sources(file[name])}
     except (ArchiveDamaged, *UNREADABLE) as error:
         yield FaultFound(**about, what=f"cannot be read: {error}")
@@ -221,6 +223,10 @@ def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
             yield FaultFound(**about, what=f"links to {name}, which is not there")
     if not np.isin(shown, view.steps).all() or (np.diff(shown) <= 0).any():
         yield FaultFound(**about, what="shows steps that the segments do not have, or not in order")
+    if says_ended and not view.ended:
+        yield FaultFound(
+            **about, what="says that the run has ended, the segments do not: the last is missing"
+        )
     if view.ended and len(shown) != len(view.steps):
         yield FaultFound(
             **about, what=f"shows {len(shown)} of {len(view.steps)} steps of a run that has ended"

@@ -131,6 +131,8 @@ def read_sealed(path: Path) -> SealedFile:
             known |= {field.name, *(axis.name for axis in field.axes)}
         try:
             steps, attempts = file["step"][()], file[GROUP]["attempt"][()].astype(np.int64)
+            if not steps.shape == attempts.shape == (steps.size,):
+                raise ValueError(f"step {steps.shape} and attempt {attempts.shape} do not go together")
             return SealedFile(path, account, steps, attempts, tuple(sorted(set(file) - known)))
         except UNREADABLE as error:
             raise ArchiveDamaged(f"{path}: its steps cannot be read ({error})") from None
