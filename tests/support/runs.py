@@ -52,6 +52,7 @@ class FakeRun:
             partitions=self.partitions,
             after_step=self.after_step,
             time_units="s",
+            started=f"2026-01-{self.attempt + 1:02d}T00:00:00.000+00:00",
             **self.more,
         )
 
