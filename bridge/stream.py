@@ -26,7 +26,7 @@ from lockstream.bridge.errors import (
 )
 from lockstream.bridge.gather import Block, FrameGatherer
 from lockstream.bridge.messages import DTYPES, MAX_STEP, Field, RunEnded, RunStarted, is_run_id
-from lockstream.bridge.publisher import Publisher, Step, begin_publishing
+from lockstream.bridge.publisher import Progress, Publisher, Step, begin_publishing
 from lockstream.bridge.settings import StreamSettings, read_tables
 from lockstream.bridge.tiles import tile_shape
 from lockstream.bridge.wire import encode
@@ -195,6 +195,11 @@ class Stream:
                 raise
         self._last_step = step
         self._publish_seconds += perf_counter() - entered
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the stream has come, on rank 0; None elsewhere."""
+        return self._publisher.progress if self._publisher else None
 
     def close(self, status: Status = "completed", reason: str = "") -> StreamSummary | None:
         """End the run: wait for the acknowledgements, then say ``run-ended``; collective.

@@ -4,13 +4,18 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockstream.cli.quarantine import quarantine
+from lockstream.cli.terminal import print_table
+
 if TYPE_CHECKING:
+    from lockstream.kafka.archive.show import Description
     from lockstream.kafka.archive.verify import Verified
 
 _path = click.argument("path", type=click.Path(path_type=Path))
@@ -92,13 +97,13 @@ def show(path: Path, as_json: bool) -> None:
     import msgspec
 
     from lockstream.kafka.archive.layout import run_folders
-    from lockstream.kafka.archive.show import describe, print_descriptions
+    from lockstream.kafka.archive.show import describe
 
     descriptions = [describe(folder) for folder in run_folders(path)]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(descriptions)).decode())
     else:
-        print_descriptions(descriptions)
+        _show_descriptions(descriptions)
 
 
 @archive.command()
@@ -110,6 +115,52 @@ def merge(path: Path) -> None:
 
     for folder in run_folders(path):
         click.echo(f"{merge_run(folder)}")
+
+
+@archive.command()
+@_path
+def xdmf(path: Path) -> None:
+    """Write an XDMF sidecar for ParaView beside the run.h5 of each run at PATH."""
+    from lockstream.kafka.archive.layout import run_folders
+    from lockstream.kafka.archive.xdmf import write_xdmf
+
+    for folder in run_folders(path):
+        click.echo(f"{write_xdmf(folder)}")
+
+
+@archive.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+def diff(first: Path, second: Path) -> int:
+    """Compare a run in two archives bit for bit: exit 0 if they are equal, otherwise 3."""
+    from lockstream.kafka.archive.diff import differences
+    from lockstream.kafka.archive.layout import one_run
+
+    a, b = one_run(first), one_run(second)
+    found = 0
+    for found, sentence in enumerate(differences(a, b), start=1):  # noqa: B007
+        click.echo(sentence)
+    click.echo(f"{found} differences" if found else f"{a} and {b} hold the same, bit for bit")
+    return 3 if found else 0
+
+
+@archive.command()
+@_path
+@click.option("--zarr", type=click.Path(path_type=Path), required=True, help="The Zarr store to write.")
+def export(path: Path, zarr: Path) -> None:
+    """Write the run at PATH as a Zarr store, through xarray."""
+    from lockstream.bridge.errors import ConfigurationError
+    from lockstream.kafka import open_run
+
+    import_module("zarr")  # xarray's own complaint would not name the cure
+    if zarr.exists():
+        raise ConfigurationError("--zarr", str(zarr), "is there already; name a new store")
+    with open_run(path) as dataset:
+        dataset.drop_encoding().to_zarr(zarr)
+    click.echo(f"{zarr}")
+
+
+archive.add_command(quarantine)
 
 
 @contextmanager
@@ -131,6 +182,37 @@ def _make_report() -> Any:
     from lockstream.kafka.archive.progress import terminal_report
 
     return terminal_report(sys.stdout)
+
+
+def _show_descriptions(descriptions: "list[Description]") -> None:
+    headings = (
+        "run",
+        "status",
+        "steps",
+        "attempts",
+        "gaps",
+        "quarantined",
+        "raw MB",
+        "stored MB",
+        "in",
+        "fields",
+    )
+    rows = [
+        (
+            d.run,
+            d.status,
+            f"{d.steps} ({d.first_step}..{d.last_step})",
+            str(d.attempts),
+            str(d.gaps),
+            str(d.quarantined),
+            f"{d.raw_bytes / 1e6:.1f}",
+            f"{d.stored_bytes / 1e6:.1f}",
+            "one file" if d.is_merged and not d.segments else f"{d.segments} segments",
+            "\n".join(d.fields),
+        )
+        for d in descriptions
+    ]
+    print_table(headings, rows)
 
 
 def _show_verified(result: "Verified") -> None:

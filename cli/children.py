@@ -62,16 +62,24 @@ class Child:
                 return
             yield line.rstrip()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program alone."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, with all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE_SECONDS)
+        self._reading.close()
+
     def end(self) -> None:
         """End it: ask first, then insist, with all that it started."""
         if self.exit_code is None:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(PATIENCE_SECONDS)
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(PATIENCE_SECONDS)
-        self._reading.close()
+        self.kill()
 
 
 class Children:

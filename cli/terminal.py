@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -47,6 +47,21 @@ def fetch_progress() -> Iterator["Progress"]:
                 drawing.close()
 
         yield show
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; in a file or a pipe as wide as it needs to be. Columns of numbers are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = list(rows)
+    table = Table(box=None, pad_edge=False, show_header=any(headings))
+    for number, heading in enumerate(headings):
+        is_number = all(row[number].replace(".", "").replace("-", "").isdecimal() for row in rows)
+        table.add_column(heading, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 def size(count: float) -> str:

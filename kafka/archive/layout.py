@@ -53,6 +53,20 @@ def run_folders(path: Path) -> list[Path]:
     return folders
 
 
+def one_run(path: Path) -> Path:
+    """The folder of the only run at `path`.
+
+    Raises
+    ------
+    NotAnArchive
+        If there is none, or more than one.
+    """
+    folders = run_folders(path)
+    if len(folders) != 1:
+        raise NotAnArchive(f"{path}: holds {len(folders)} runs; name one, e.g. {folders[0]}")
+    return folders[0]
+
+
 def remove_unsealed(run_folder: Path, partition: int) -> list[Path]:
     """Remove what a dead archiver left half written; Kafka still has it."""
     leftovers = sorted((run_folder / SEGMENTS).glob(f"p{partition:03d}-*{UNSEALED}"))

@@ -1,10 +1,8 @@
-"""What an archive holds, for people."""
+"""What an archive holds."""
 
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
 from lockstream.kafka.archive.ledger import Outcome
@@ -80,25 +78,3 @@ def describe(run_folder: Path) -> Description:
         stored_bytes=sum(path.stat().st_size for path in files),
         is_merged=merged is not None,
     )
-
-
-def print_descriptions(descriptions: list[Description]) -> None:
-    """Print a table, a row per run."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "status", "steps", "attempts", "gaps", "quarantined", "MB", "stored as", "fields"):
-        table.add_column(
-            heading, justify="left" if heading in ("run", "status", "stored as", "fields") else "right"
-        )
-    for d in descriptions:
-        table.add_row(
-            d.run,
-            d.status,
-            f"{d.steps} ({d.first_step}..{d.last_step})",
-            str(d.attempts),
-            str(d.gaps),
-            str(d.quarantined),
-            f"{d.stored_bytes / 1e6:.1f}",
-            "one file" if d.is_merged and not d.segments else f"{d.segments} segments",
-            "\n".join(d.fields),
-        )
-    Console().print(table)

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import time
 
 from lockstream.kafka.broker.errors import PortTaken
 
@@ -10,6 +11,7 @@ DEFAULT_PORT = 9092
 # Below the range from which Linux takes the ports of outgoing connections: a port recorded today
 # is then unlikely to be somebody's connection at the next start.
 _FREE_RANGE = range(20_000, 30_000)
+ENDING_SECONDS = 3.0  # a killed JVM may hold its port for so long
 
 
 def choose_port(wanted: int | None, recorded: int | None) -> int:
@@ -28,11 +30,21 @@ def choose_port(wanted: int | None, recorded: int | None) -> int:
         The wanted port, or without a wish the recorded one, is in use.
     """
     fixed = wanted or recorded
-    if fixed and is_free(fixed):
+    if fixed and (is_free(fixed) or (fixed == recorded and _is_let_go(fixed))):
         return fixed
     if fixed and wanted != 0:
         raise PortTaken(fixed)
     return DEFAULT_PORT if wanted is None and is_free(DEFAULT_PORT) else free_port()
+
+
+def _is_let_go(port: int) -> bool:
+    """Wait a moment for the port of a broker that was killed just now and still ends."""
+    limit = time.monotonic() + ENDING_SECONDS
+    while time.monotonic() < limit:
+        time.sleep(0.05)
+        if is_free(port):
+            return True
+    return False
 
 
 def free_port(besides: int = 0) -> int:

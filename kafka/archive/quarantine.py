@@ -1,0 +1,68 @@
+"""Records that could not be understood: the archive's ledgers say where they stand and why, Kafka has them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from lockstream.bridge.client import KafkaOptions
+from lockstream.kafka.archive.ledger import Outcome
+from lockstream.kafka.archive.view import ledger_of, view_run
+from lockstream.kafka.log import Cluster, Record, check_available, read_range, reader
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """Consecutive records with one fault.
+
+    Parameters
+    ----------
+    run, partition
+        Where they stand.
+    first, last
+        Their offsets.
+    reason
+        What is wrong with them.
+    """
+
+    run: str
+    partition: int
+    first: int
+    last: int
+    reason: str
+
+
+def quarantined(run_folder: Path) -> Iterator[Quarantined]:
+    """Yield what the ledgers of a run call quarantined.
+
+    Raises
+    ------
+    ArchiveDamaged, NotAnArchive
+        If they cannot be read.
+    """
+    view = view_run(run_folder)
+    for entry in ledger_of(view):
+        if entry.outcome is Outcome.QUARANTINED:
+            yield Quarantined(
+                run=view.source.run,
+                partition=entry.partition,
+                first=entry.first,
+                last=entry.stop - 1,
+                reason=entry.reason,
+            )
+
+
+def fetch_record(options: KafkaOptions, run: str, partition: int, offset: int) -> Record | None:
+    """Read one record of a run's topic again, None if there is none at that offset.
+
+    Raises
+    ------
+    NoSuchRun, ArchiveRefused, LogUnavailable
+        If Kafka does not have it any more, or does not answer.
+    """
+    topic = Cluster(options).topic(run)
+    consumer = reader(options, enable_partition_eof=True)
+    try:
+        check_available(consumer, topic.name, partition, offset)
+        return next(read_range(consumer, topic.name, partition, offset, offset + 1), None)
+    finally:
+        consumer.close()
