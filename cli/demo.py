@@ -130,14 +130,11 @@ def _report(folder: Path, run: str, verified: Any, picture: Path, seconds: float
     )
     print_table(("", ""), rows)
     archive = folder / "archive"
-    click.echo(
-        f"\narchive  {archive / run / 'run.h5'}\npicture  {picture}\nlogs     {folder / 'logs' / run}\n\nTry next:"
-    )
+    run_file = archive / run / "run.h5"
+    click.echo(f"\narchive  {run_file}\npicture  {picture}\nlogs     {folder / 'logs' / run}\n\nTry next:")
     click.echo(f"  lockstream archive show {archive}")
     click.echo(f"  python -c \"import xarray; print(xarray.open_dataset('{run_file}'))\"")
-    click.echo(
-        f"  lockstream broker start --dir {folder / 'broker'}     # Kafka still has the run: archive it once more"
-    )
+    click.echo(f"  lockstream broker start --dir {folder / 'broker'}    # Kafka still has the run:")
     click.echo(f"  lockstream archive follow --run {run} --archive again    # archive it once more")
 
 
