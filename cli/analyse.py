@@ -55,15 +55,15 @@ def analyse(
     table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
     archive = writable_folder(Path(convert(table, ArchiveSettings, "archive").folder))
     kafka = tables.get("kafka", {})
-    wanted = runs or (_runs_there_are(kafka) if until_ended else ())
+    until = runs or (_runs_there_are(kafka) if until_ended else ())
     with _stop_signal() as stop:
-        worker = Worker(kafka, settings, archive, wanted, terminal_report(sys.stdout))
+        worker = Worker(kafka, settings, archive, runs, until, terminal_report(sys.stdout))
         click.echo(
-            f"worker {worker.name} of group {settings.group}: analysing {', '.join(wanted) or 'all runs'} "
+            f"worker {worker.name} of group {settings.group}: analysing {', '.join(runs) or 'all runs'} "
             f"into {archive}"
         )
         is_complete = worker.follow(stop)
-    if is_complete or not wanted:
+    if is_complete or not until:
         return 0
     click.echo("stopped before the end; start it again to go on", err=True)
     return 75

@@ -53,7 +53,7 @@ def _draw_frames(figure: Any, run: Any, field: str) -> None:
     for panel, n in zip(panels, chosen, strict=True):
         frame = frames.isel(step=n)
         image = panel.imshow(frame.values, origin="lower", cmap="magma", vmin=low, vmax=high)
-        panel.set_title(f"step {int(frame.step)}, t = {float(frame.time):g}", fontsize=9)
+        panel.set_title(f"step {int(frame.step)}, t = {float(frame.time):.0f}", fontsize=9)
         panel.set_xticks([])
         panel.set_yticks([])
     figure.colorbar(image, ax=list(panels), shrink=0.85, label=field)
@@ -63,9 +63,9 @@ def _draw_diagnostics(panel: Any, run: Any, field: str) -> None:
     for name in run.data_vars:
         if run[name].dims == ("step",) and str(name).startswith(f"{field}_"):
             panel.plot(run.step, run[name], label=str(name))
-    panel.set(xlabel="step", title="diagnostics, reduced over the ranks", yscale="symlog")
+    panel.set(xlabel="step", title="diagnostics, reduced over the ranks")
     panel.title.set_fontsize(9)
-    panel.legend(fontsize=7)
+    panel.legend(fontsize=7, loc="center right")
 
 
 def _draw_scale(panel: Any, analysis: Any) -> None:
