@@ -1,7 +1,9 @@
 """What arrives is never believed: whatever it is, it is understood exactly or refused with WireError."""
 
+import gzip
 import json
 import tracemalloc
+import zlib
 from typing import Any
 
 import msgspec
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.golden import MESSAGES
 from support.runs import TWO_FIELDS, FakeRun, Record, record
 
 from lockstream.bridge.errors import WireError
@@ -240,6 +243,57 @@ def test_what_no_reader_takes_is_not_sent() -> None:
 def test_a_run_started_is_checked_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="at most 16384"):
         RunStarted(run="r", fields=(Field("u", (1 << 20,)),), tiles={"u": (4,)})
+
+
+def deflated(payload: bytes, **changes: Any) -> Tile:
+    """A tile of 6 times 4 bytes whose elements are all 1, said to be compressed into `payload`."""
+    tile = MESSAGES["tile-deflate"]
+    assert isinstance(tile, Tile)
+    return msgspec.structs.replace(tile, payload=payload, **changes)
+
+
+SOUND = MESSAGES["tile-deflate"].payload  # type: ignore[union-attr]
+assert isinstance(SOUND, bytes)
+NOT_DEFLATED = {
+    "nothing": b"",
+    "garbage": b"\xff" * 16,
+    "cut off": SOUND[:-1],
+    "cut off before the checksum": SOUND[:-4],
+    "with more behind it": SOUND + b"\0",
+    "twice": SOUND * 2,
+    "in gzip's format": gzip.compress(bytes(24)),
+    "without zlib's header": SOUND[2:],
+    "too short": zlib.compress(bytes(23)),
+    "too long": zlib.compress(bytes(25)),
+    "a bomb": zlib.compress(bytes(1 << 26)),
+    "with a dictionary": bytes.fromhex("78bb") + SOUND[2:],
+    "with another checksum inside": SOUND[:-1] + bytes([SOUND[-1] ^ 1]),
+}
+
+
+@pytest.mark.parametrize("name", NOT_DEFLATED)
+def test_what_does_not_inflate_to_its_size_is_refused_without_taking_memory(name: str) -> None:
+    tracemalloc.start()
+    try:
+        for use in (verify_tile, elements):
+            with pytest.raises(WireError):
+                use(deflated(NOT_DEFLATED[name]))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 8 * len(SOUND) - 1), st.integers(0, len(SOUND)))
+def test_a_bent_deflated_tile_is_refused_or_sound(bit: int, cut: int) -> None:
+    payload = bytearray(SOUND)
+    payload[bit // 8] ^= 1 << bit % 8
+    for bent_payload in (bytes(payload), SOUND[:cut], SOUND[:cut] + bytes(payload[cut:])):
+        try:
+            verify_tile(deflated(bent_payload))
+        except WireError:
+            continue
+        assert elements(deflated(bent_payload)).tolist() == [[1.0] * 3] * 2
 
 
 mutations = st.lists(
