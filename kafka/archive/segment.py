@@ -54,17 +54,17 @@ class SegmentWriter:
         self._manifests: list[Manifest] = []
         self.opened = monotonic()
         self.nbytes = 0
+        self._variables: dict[str, h5py.Dataset] = {}
         if started:
-            for field in started.fields:
-                create_field(self._file, field, started)
+            self._variables = {f.name: create_field(self._file, f, started) for f in started.fields}
 
     def add(self, step: Step) -> None:
         """Write a verified step; its tiles become chunks as they are."""
         row = len(self._manifests)
-        for field in step.started.fields:
-            self._file[field.name].resize(row + 1, axis=0)
+        for variable in self._variables.values():
+            variable.resize(row + 1, axis=0)
         for tile in step.tiles:
-            write_tile(self._file[tile.field], row, tile)
+            write_tile(self._variables[tile.field], row, tile)
             self.nbytes += tile.raw_size
         self._manifests.append(step.manifest)
 
