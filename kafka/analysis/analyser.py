@@ -4,8 +4,8 @@ import math
 
 from lockstream.bridge.messages import Field, RunStarted
 from lockstream.kafka.analysis.errors import FieldNotAnalysable
-from lockstream.kafka.analysis.messages import SpectrumResult
-from lockstream.kafka.analysis.spectrum import radial_shells, radial_spectrum
+from lockstream.kafka.analysis.messages import MAX_TEXT, SpectrumResult
+from lockstream.kafka.analysis.spectrum import Shells, radial_shells, radial_spectrum
 from lockstream.kafka.assembler import Step
 
 
@@ -24,20 +24,23 @@ class Analyser:
     Raises
     ------
     FieldNotAnalysable
-        If the run has no such field, or the units of its axes differ.
+        If the run has no such field, or its axes have no common wavenumber.
     """
 
     def __init__(self, started: RunStarted, field: str, worker: str) -> None:
         self.field = _choose_field(started, field)
         self._length_units = _length_units(started.run, self.field)
+        _check_texts(started, self.field)
         self._started, self._worker = started, worker
-        self._shells = radial_shells(self.field.shape, [axis.spacing for axis in self.field.axes])
-        self._wavenumbers: tuple[float, ...] = tuple(self._shells.wavenumbers.tolist())
-        self._modes: tuple[int, ...] = tuple(self._shells.modes.tolist())
+        try:
+            self._shells()
+        except ValueError as error:
+            raise FieldNotAnalysable(f"run {started.run!r}, field {self.field.name!r}: {error}") from None
 
     def analyse(self, step: Step) -> SpectrumResult:
         """Compute what is to be known of one step."""
-        spectrum = radial_spectrum(step.array(self.field.name), self._shells)
+        shells = self._shells()
+        spectrum = radial_spectrum(step.array(self.field.name), shells)
         has_scale = spectrum is not None and math.isfinite(spectrum.pattern_scale)
         return SpectrumResult(
             run=self._started.run,
@@ -49,12 +52,16 @@ class Analyser:
             field=self.field.name,
             field_units=self.field.units,
             length_units=self._length_units,
-            wavenumbers=self._wavenumbers,
-            modes=self._modes,
+            wavenumbers=tuple(shells.wavenumbers.tolist()),
+            modes=tuple(shells.modes.tolist()),
             power=tuple(spectrum.power.tolist()) if spectrum else None,
             pattern_scale=spectrum.pattern_scale if spectrum and has_scale else None,
             worker=self._worker,
         )
+
+    def _shells(self) -> Shells:
+        """Those that are kept, as a worker may follow many runs, and most of them have ended."""
+        return radial_shells(self.field.shape, tuple(axis.spacing for axis in self.field.axes))
 
 
 def _choose_field(started: RunStarted, name: str) -> Field:
@@ -77,3 +84,12 @@ def _length_units(run: str, field: Field) -> str:
             "they have no common wavenumber; publish them in one, or name another field with --field"
         )
     return units.pop()
+
+
+def _check_texts(started: RunStarted, field: Field) -> None:
+    for text in (field.units, started.time_units, *(axis.units for axis in field.axes)):
+        if len(text) > MAX_TEXT:
+            raise FieldNotAnalysable(
+                f"run {started.run!r}: units {text[:40]!r}… of field {field.name!r} have {len(text)} characters, "
+                f"at most {MAX_TEXT} are possible; publish it with shorter ones"
+            )

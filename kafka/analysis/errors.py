@@ -3,13 +3,12 @@
 ::
 
     LockstreamError
-    ├── UserError
-    │   ├── FieldNotAnalysable      a run without the field that was asked for, or without one wavenumber
-    │   └── ResultsTopicUnfit       the results topic would lose results
-    └── AnalysisNotKept             the analysis file could not be written
+    └── UserError
+        ├── FieldNotAnalysable      a run without the field that was asked for, or with axes in several units
+        └── ResultsTopicUnfit       the results topic would lose results
 """
 
-from lockstream.bridge.errors import LockstreamError, UserError
+from lockstream.bridge.errors import UserError
 
 
 class FieldNotAnalysable(UserError, LookupError):
@@ -18,7 +17,3 @@ class FieldNotAnalysable(UserError, LookupError):
 
 class ResultsTopicUnfit(UserError):
     """The results topic has settings under which results would be lost."""
-
-
-class AnalysisNotKept(LockstreamError, OSError):
-    """The analysis file of a run could not be written."""

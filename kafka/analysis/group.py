@@ -11,7 +11,7 @@ from lockstream.bridge.messages import TOPIC_PREFIX, RunStarted, run_topic
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES
 from lockstream.bridge.wire import decode
 from lockstream.kafka.analysis.position import Position
-from lockstream.kafka.log import ANSWER_SECONDS, read_range
+from lockstream.kafka.log import ANSWER_SECONDS, LogUnavailable, read_range
 
 # What the user may set otherwise.
 _DEFAULTS: dict[str, Any] = {
@@ -19,6 +19,7 @@ _DEFAULTS: dict[str, Any] = {
     "fetch.error.backoff.ms": 100,
     "topic.metadata.refresh.interval.ms": 1000,  # how soon a new run is found
     "session.timeout.ms": 10_000,  # how soon a dead worker's partitions go to another
+    "heartbeat.interval.ms": 500,  # how soon a worker learns that another came or left
     # Heartbeats have a thread of their own, and a worker polls between any two steps: only the analysis of
     # a single step could take this long.
     "max.poll.interval.ms": 1_800_000,
@@ -61,6 +62,22 @@ def run_of(topic: str) -> str:
     return topic.removeprefix(TOPIC_PREFIX)
 
 
+def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
+    """Ask what the group has committed of `partitions`; the consumer need not be a member.
+
+    Raises
+    ------
+    LogUnavailable
+        If Kafka does not say.
+    """
+    if not partitions:
+        return []
+    try:
+        return consumer.committed(partitions, timeout=ANSWER_SECONDS)
+    except KafkaException as error:
+        raise LogUnavailable(f"committed offsets cannot be read: {error.args[0].str()}") from None
+
+
 def read_started(consumer: Consumer, topic: str, partition: int, offset: int) -> RunStarted:
     """Read the ``run-started`` that lies at `offset`.
 
@@ -90,6 +107,13 @@ def all_ended(consumer: Consumer, runs: Collection[str]) -> bool:
     """Whether the group has analysed everything of `runs` and all of them have ended.
 
     The answer comes from what the group has committed, so that a worker learns it whoever did the work.
+
+    Parameters
+    ----------
+    consumer
+        Made with the group's name.
+    runs
+        The runs; one that Kafka does not have yet has not ended.
     """
     try:
         topics = consumer.list_topics(timeout=ANSWER_SECONDS).topics
@@ -99,13 +123,13 @@ def all_ended(consumer: Consumer, runs: Collection[str]) -> bool:
             and all(_reached_ends(consumer, topic.topic, list(topic.partitions)))
             for run in runs
         )
-    except KafkaException:
+    except (KafkaException, LogUnavailable):
         return False  # Kafka does not answer at the moment: ask again later
 
 
 def _reached_ends(consumer: Consumer, topic: str, partitions: list[int]) -> Iterator[bool]:
     wanted = [TopicPartition(topic, number) for number in partitions]
-    for committed in consumer.committed(wanted, timeout=ANSWER_SECONDS):
+    for committed in committed_offsets(consumer, wanted):
         position = Position.read(committed)
         yield position is not None and position.ended and position.offset >= _high(consumer, committed)
 

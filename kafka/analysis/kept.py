@@ -16,11 +16,11 @@ import numpy as np
 from confluent_kafka import Consumer
 
 from lockstream.bridge.errors import LockstreamError
-from lockstream.kafka.analysis.errors import AnalysisNotKept
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.results import ResultsTopic, read_results
 from lockstream.kafka.archive.layout import replace
 from lockstream.kafka.archive.variables import FLOAT, INTEGER, attach_scales, create_steps
+from lockstream.kafka.errors import ArchiveUnwritable
 
 ANALYSIS_FILE = "analysis.h5"
 LOCK_FILE = ".lock-analysis"
@@ -49,7 +49,7 @@ def keep_run(
 
     Raises
     ------
-    AnalysisNotKept
+    ArchiveUnwritable
         If the file cannot be written.
     LogUnavailable
         If Kafka does not answer.
@@ -62,7 +62,10 @@ def keep_run(
     except OSError as error:
         if isinstance(error, LockstreamError):
             raise
-        raise AnalysisNotKept(f"{folder / ANALYSIS_FILE} cannot be written: {error}") from None
+        raise ArchiveUnwritable(
+            f"{folder / ANALYSIS_FILE}: cannot be written ({error}); the results are still in Kafka: make room "
+            "and start the same command again"
+        ) from None
 
 
 class Row(NamedTuple):

@@ -1,16 +1,30 @@
 """What analysis found, as it stands in the results topic: JSON with a schema version, keyed by run."""
 
 import math
+from typing import Annotated
 
 import msgspec
 
 from lockstream.bridge.errors import WireError
-from lockstream.bridge.messages import MAX_TILE_BYTES, SCHEMA_VERSION, check_version, is_run_id
+from lockstream.bridge.messages import (
+    MAX_STEP,
+    MAX_TILE_BYTES,
+    SCHEMA_VERSION,
+    Attempt,
+    Count,
+    CountOrNone,
+    Text,
+    check_version,
+    is_run_id,
+)
 from lockstream.bridge.wire import Headers
 from lockstream.kafka.analysis.spectrum import MAX_SHELLS
 
 MAX_RESULT_BYTES = MAX_TILE_BYTES
-MAX_TEXT = 200
+MAX_TEXT = 200  # names and units are repeated in every result
+
+ShortText = Annotated[Text, msgspec.Meta(max_length=MAX_TEXT)]
+ModeCount = Annotated[int, msgspec.Meta(ge=1, lt=MAX_STEP)]
 
 
 class SpectrumResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="spectrum"):
@@ -38,28 +52,25 @@ class SpectrumResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
 
     v: str = SCHEMA_VERSION
     run: str
-    attempt: int
-    after_step: int
-    step: int
+    attempt: Attempt
+    after_step: CountOrNone
+    step: Count
     time: float
-    time_units: str
-    field: str
-    field_units: str
-    length_units: str
+    time_units: ShortText
+    field: ShortText
+    field_units: ShortText
+    length_units: ShortText
     wavenumbers: tuple[float, ...]
-    modes: tuple[int, ...]
+    modes: tuple[ModeCount, ...]
     power: tuple[float, ...] | None
     pattern_scale: float | None
-    worker: str
+    worker: ShortText
 
     def __post_init__(self) -> None:
         if not is_run_id(self.run):
             raise ValueError(f"{self.run[:80]!r} is not a run id")
-        if self.attempt < 0 or self.step < 0 or not math.isfinite(self.time):
-            raise ValueError("attempt and step must not be negative, time must be finite")
-        texts = (self.field, self.field_units, self.length_units, self.time_units, self.worker)
-        if any(len(text) > MAX_TEXT for text in texts):
-            raise ValueError(f"names and units must not exceed {MAX_TEXT} characters")
+        if not math.isfinite(self.time):
+            raise ValueError("time must be finite")
         self._check_shells()
 
     def _check_shells(self) -> None:
@@ -68,8 +79,8 @@ class SpectrumResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"
         if shells > MAX_SHELLS or len(self.modes) != shells or len(powers) != shells:
             raise ValueError(f"wavenumbers, modes and power must be alike in length, at most {MAX_SHELLS}")
         ascending = all(a < b for a, b in zip((0.0, *self.wavenumbers), self.wavenumbers, strict=False))
-        if not (ascending and all(map(math.isfinite, self.wavenumbers)) and all(n > 0 for n in self.modes)):
-            raise ValueError("wavenumbers must be positive and ascend, modes be positive")
+        if not (ascending and all(map(math.isfinite, self.wavenumbers))):
+            raise ValueError("wavenumbers must be positive and ascend")
         if not all(math.isfinite(power) and power >= 0 for power in powers):
             raise ValueError("power must be finite and not negative")
         if self.pattern_scale is not None and not 0 < self.pattern_scale < math.inf:

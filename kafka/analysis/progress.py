@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TextIO
 
-from lockstream.kafka.analysis.errors import FieldNotAnalysable
+from lockstream.bridge.errors import LockstreamError
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.partition import Lost
 from lockstream.kafka.analysis.worker import Found
@@ -53,7 +53,7 @@ def _line(found: Found, steps: int) -> str:
             return f"LOST offsets {found.offsets[0]}..{found.offsets[-1]}: deleted before they were analysed"
         case Fault():
             return f"UNUSABLE offsets {found.offsets[0]}..{found.offsets[-1]}: {found.reason}"
-        case FieldNotAnalysable():
+        case LockstreamError():
             return f"LEFT OUT: {found}"
         case Path():
             return f"results are in {found}"

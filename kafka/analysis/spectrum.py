@@ -18,11 +18,13 @@ V. M. Kendon, M. E. Cates, I. Pagonabarraga, J.-C. Desplat, P. Bladon, J. Fluid 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 MAX_SHELLS = 16384
+REMEMBERED = 8  # shells that are kept, of fields that differ in shape or spacing
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -39,17 +41,17 @@ class Shells:
     modes
         How many of the full transform's modes each shell has, at least 1, (shells,); k = 0 is in none.
     member
-        Shell of each mode of the real transform, flat.
+        Shell of each mode of the real transform, flat, int32.
     weight
-        For how many modes of the full transform it stands: 2 with its conjugate, 1 alone, 0 for k = 0.
+        For how many modes of the full transform it stands: 2 with its conjugate, 1 alone, 0 for k = 0; uint8.
     length
-        ``|k|`` of each, flat.
+        ``|k|`` of each, flat, float64.
     """
 
     wavenumbers: Floats
     modes: Integers
-    member: Integers
-    weight: Floats
+    member: np.ndarray[Any, np.dtype[np.int32]]
+    weight: np.ndarray[Any, np.dtype[np.uint8]]
     length: Floats
 
 
@@ -69,7 +71,8 @@ class Spectrum:
     pattern_scale: float
 
 
-def radial_shells(shape: Sequence[int], spacing: Sequence[float]) -> Shells:
+@lru_cache(maxsize=REMEMBERED)
+def radial_shells(shape: tuple[int, ...], spacing: tuple[float, ...]) -> Shells:
     """Sort the modes of a field into shells as wide as the coarsest fundamental wavenumber.
 
     Parameters
@@ -78,21 +81,21 @@ def radial_shells(shape: Sequence[int], spacing: Sequence[float]) -> Shells:
         Of the field, e.g. ``(512, 768)``; 1 or more dimensions, even or odd.
     spacing
         Distance of two neighbours along each axis, not 0.
+
+    Raises
+    ------
+    ValueError
+        If a spacing is so large or small that the squares of the wavenumbers are no numbers any more.
     """
-    squares = np.zeros(())
-    for axis, (n, h) in enumerate(zip(shape, spacing, strict=True)):
-        frequencies = np.fft.rfftfreq if axis == len(shape) - 1 else np.fft.fftfreq
-        squares = squares[..., np.newaxis] + (2 * np.pi * frequencies(n, abs(h))) ** 2
-    length = np.sqrt(squares).ravel()
+    length = _lengths(shape, spacing)
     width = max((2 * np.pi / (n * abs(h)) for n, h in zip(shape, spacing, strict=True) if n > 1), default=1.0)
     width = max(width, float(length.max()) / (MAX_SHELLS - 1))
-    nearest = np.rint(length / width).astype(np.int64)
+    nearest = np.rint(length / width).astype(np.int32)
     weight = _weights(shape)
     counts = np.bincount(nearest, weights=weight)
     occupied = counts > 0
-    member = np.maximum(np.cumsum(occupied) - 1, 0)[
-        nearest
-    ]  # the k = 0 mode lands anywhere: it weighs nothing
+    renumbered = np.maximum(np.cumsum(occupied, dtype=np.int32) - 1, 0)
+    member = renumbered[nearest]  # k = 0 lands anywhere: it weighs nothing
     modes = counts[occupied]
     total = np.bincount(member, weights=weight * length, minlength=len(modes))[: len(modes)]
     return Shells(total / modes, modes.astype(np.int64), member, weight, length)
@@ -114,7 +117,7 @@ def radial_spectrum(field: np.ndarray[Any, Any], shells: Shells) -> Spectrum | N
     parts = (field.real, field.imag) if np.iscomplexobj(field) else (field,)
     with np.errstate(over="ignore", invalid="ignore"):
         # Shells hold k and -k alike, so the mixed terms of a complex field's two parts cancel.
-        energy = shells.weight * sum(_energy(part) for part in parts)
+        energy: Floats = shells.weight * np.sum([_energy(part) for part in parts], axis=0)
         power, moment = (_average(values, shells) for values in (energy, energy * shells.length))
         total, first = float(power.sum()), float(moment.sum())
     if not (np.isfinite(power).all() and math.isfinite(first)):
@@ -122,8 +125,21 @@ def radial_spectrum(field: np.ndarray[Any, Any], shells: Shells) -> Spectrum | N
     return Spectrum(power, 2 * math.pi * total / first if first > 0 else math.nan)
 
 
-def _weights(shape: Sequence[int]) -> Floats:
-    weight = np.full((*shape[:-1], shape[-1] // 2 + 1), 2.0)
+def _lengths(shape: Sequence[int], spacing: Sequence[float]) -> Floats:
+    """``|k|`` of each mode of the real transform, flat; that of k = 0 is the first."""
+    squares = np.zeros(())
+    with np.errstate(all="ignore"):
+        for axis, (n, h) in enumerate(zip(shape, spacing, strict=True)):
+            frequencies = np.fft.rfftfreq if axis == len(shape) - 1 else np.fft.fftfreq
+            squares = squares[..., np.newaxis] + (2 * np.pi * frequencies(n, abs(h))) ** 2
+    length = np.sqrt(squares).ravel()
+    if not (np.isfinite(length).all() and (length[1:] > 0).all()):
+        raise ValueError(f"spacings {tuple(spacing)} are too large or too small for a spectrum")
+    return length
+
+
+def _weights(shape: Sequence[int]) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    weight = np.full((*shape[:-1], shape[-1] // 2 + 1), 2, np.uint8)
     weight[..., 0] = 1  # its own conjugate
     if shape[-1] % 2 == 0:
         weight[..., -1] = 1  # Nyquist

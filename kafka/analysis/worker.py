@@ -20,7 +20,14 @@ from lockstream.bridge.errors import LockstreamError
 from lockstream.bridge.messages import RunStarted
 from lockstream.kafka.analysis.analyser import Analyser
 from lockstream.kafka.analysis.errors import FieldNotAnalysable
-from lockstream.kafka.analysis.group import all_ended, group_consumer, read_started, run_of, subscription
+from lockstream.kafka.analysis.group import (
+    all_ended,
+    committed_offsets,
+    group_consumer,
+    read_started,
+    run_of,
+    subscription,
+)
 from lockstream.kafka.analysis.kept import keep_run
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.partition import PartitionAnalysis
@@ -28,18 +35,18 @@ from lockstream.kafka.analysis.position import Position
 from lockstream.kafka.analysis.results import ResultsWriter, prepare_results_topic
 from lockstream.kafka.analysis.settings import AnalysisSettings
 from lockstream.kafka.assembler import Ended, Event
-from lockstream.kafka.log import ANSWER_SECONDS, reader, record_of
+from lockstream.kafka.log import reader, record_of
 
-COMMIT_SECONDS = 1.0
+COMMIT_SECONDS = 0.5
 POLL_SECONDS = 0.25
 
-Found = Event | SpectrumResult | FieldNotAnalysable | Path
+Found = Event | SpectrumResult | LockstreamError | Path
 Report = Callable[[str, Found], None]
 _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Analyses named runs until they have ended, or all runs for ever.
+    """Analyses runs live, together with the other workers of its group.
 
     Parameters
     ----------
@@ -50,9 +57,12 @@ class Worker:
     archive
         The archive folder.
     runs
-        Which runs; empty means all, those included that begin later.
+        Which runs; empty means all, those included that begin later. A run that was named and cannot be
+        analysed is an error, any other is left out.
+    until
+        End when all of these have ended; empty means never.
     report
-        Called with run and finding for everything that is settled: events of the log, results, a run that has
+        Called with run and finding for everything that is settled: events of the log, results, why a run has
         to be left out, and files that were written.
 
     Raises
@@ -69,6 +79,7 @@ class Worker:
         settings: AnalysisSettings,
         archive: Path,
         runs: Iterable[str] = (),
+        until: Iterable[str] = (),
         report: Report = lambda _run, _found: None,
     ) -> None:
         admin = admin_client(options)
@@ -76,36 +87,38 @@ class Worker:
         self.name = f"{platform.node()}-{os.getpid()}"
         self._topic = prepare_results_topic(admin, settings)
         self._options, self._settings, self._archive, self._report = options, settings, archive, report
-        self._wanted = frozenset(runs)
+        self._named, self._until = frozenset(runs), frozenset(until)
         self._writer = ResultsWriter(options, self._topic)
-        self._reader = reader(options, enable_partition_eof=True)
+        # The one in the group has a fetch under way at any time, behind which questions wait half a second.
+        self._reader = reader(options, settings.group, enable_partition_eof=True)
+        self._is_leaving = False
         self._partitions: dict[tuple[str, int], PartitionAnalysis] = {}
         self._ended: dict[str, PartitionAnalysis] = {}  # runs whose file is due
         self._unkept: dict[str, PartitionAnalysis] = {}  # runs with results that no file has yet
 
     def follow(self, stop: Flag) -> bool:
-        """Analyse until all named runs have ended, or `stop` is set.
+        """Analyse until the runs of `until` have ended, or `stop` is set.
 
         Returns
         -------
         bool
-            True if everything that was to be analysed is, by this worker or another of the group.
+            True if they have, and everything of them is analysed, by this worker or another of the group.
 
         Raises
         ------
         FieldNotAnalysable
             If a named run does not have the field.
+        LogUnavailable
+            If a named run cannot be read, or Kafka does not answer any more.
         DeliveryFailed
             If a result could not be delivered.
-        AnalysisNotKept
+        ArchiveUnwritable
             If a file could not be written.
-        LogUnavailable
-            If Kafka does not answer any more.
         """
         consumer = group_consumer(self._options, self._settings.group)
         try:
             consumer.subscribe(
-                [subscription(self._wanted)],
+                [subscription(self._named)],
                 on_assign=self._begin,
                 on_revoke=self._hand_over,
                 on_lost=self._forget,
@@ -116,6 +129,7 @@ class Worker:
                 self._keep(run, self._unkept[run])
             return is_complete
         finally:
+            self._is_leaving = True
             self._partitions.clear()
             self._writer.abandon()
             consumer.close()
@@ -128,22 +142,28 @@ class Worker:
                 self._take(message)
             if monotonic() >= due:
                 self._settle(consumer)
-                if self._is_complete(consumer):
+                if self._is_complete():
                     return True
                 due = monotonic() + COMMIT_SECONDS
         return False
 
-    def _is_complete(self, consumer: Consumer) -> bool:
-        mine = (part.position for part in self._partitions.values())
+    def _is_complete(self) -> bool:
+        mine = (part.position for part in self._partitions.values() if part.run in self._until)
         all_mine_ended = all(position is not None and position.ended for position in mine)
-        return bool(self._wanted) and all_mine_ended and all_ended(consumer, self._wanted)
+        return bool(self._until) and all_mine_ended and all_ended(self._reader, self._until)
 
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is not None and error.code() in _PASSING:
             _log.info("%s", error.str())
             return
-        record = record_of(message)
+        try:
+            record = record_of(message)
+        except LockstreamError as reason:
+            if self._named or not (topic := message.topic()):
+                raise
+            self._report(run_of(topic), reason)
+            return
         part = self._partitions.get((record.topic, record.partition)) if record else None
         if record is None or part is None:
             return  # an error that passes, or a partition that is another's by now
@@ -181,10 +201,10 @@ class Worker:
                 self._report(run, path)
 
     def _begin(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        if not assigned:
+        if self._is_leaving:  # the group is shared out anew while we say goodbye: it goes on to another
             return
         placed = []
-        for committed in consumer.committed(assigned, timeout=ANSWER_SECONDS):
+        for committed in committed_offsets(self._reader, assigned):
             part = self._resume(committed)
             self._partitions[committed.topic, committed.partition] = part
             offset = part.position.offset if part.position else OFFSET_BEGINNING
@@ -205,7 +225,7 @@ class Worker:
         try:
             return Analyser(started, self._settings.field, self.name)
         except FieldNotAnalysable as error:
-            if self._wanted:
+            if self._named:
                 raise
             self._report(started.run, error)
             return None
