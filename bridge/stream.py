@@ -259,10 +259,11 @@ class Stream:
 
     def _wait_for_acknowledgements(self, publisher: Publisher) -> None:
         if missing := publisher.finish(self._close_timeout):
-            named = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
+            names = [f"step {step}" if step >= 0 else "run-started or run-ended" for step in missing]
+            named = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
             raise DeliveryFailed(
-                f"run {self._run!r}: {len(missing)} of {publisher.progress.accepted} steps were not acknowledged "
-                f"within {self._close_timeout} s and may be missing from the log: steps {named}"
+                f"run {self._run!r}, {publisher.progress.accepted} steps: not acknowledged within "
+                f"{self._close_timeout} s, and maybe missing from the log, are {named}"
             )
 
     def _end_after(self, error: BaseException) -> None:
