@@ -35,12 +35,19 @@ def archive() -> None:
     "--run", "runs", multiple=True, help="Follow this run until it ends; repeatable. Default: all, for ever."
 )
 @click.option(
+    "--partition", "partitions", type=click.IntRange(min=0), multiple=True, help="Only this one; repeatable."
+)
+@click.option(
     "--archive", "folder", type=click.Path(path_type=Path), help="The archive folder. Default: archive."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with [kafka] and [archive].")
 @_set
 def follow(
-    runs: tuple[str, ...], folder: Path | None, config: Path | None, overrides: tuple[str, ...]
+    runs: tuple[str, ...],
+    partitions: tuple[int, ...],
+    folder: Path | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
 ) -> int:
     """Archive runs as they are published; start it before, during or after the simulation."""
     from lockstream.bridge.settings import convert, read_tables
@@ -51,7 +58,7 @@ def follow(
     table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
     settings = convert(table, ArchiveSettings, "archive")
     with _stop_signal() as stop:
-        archiver = Archiver(tables.get("kafka", {}), settings, runs, _make_report())
+        archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report())
         click.echo(f"archiving {', '.join(runs) or 'all runs'} into {settings.folder}")
         is_complete = archiver.follow(stop)
     if is_complete or not runs:

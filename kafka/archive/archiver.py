@@ -18,7 +18,7 @@ from lockstream.kafka.archive.run_archiver import RunArchiver
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.assembler import Event
 from lockstream.kafka.errors import ArchiveRefused, ArchiveUnwritable, NoSuchRun
-from lockstream.kafka.log import Cluster, LogUnavailable, check_available, reader, record_of
+from lockstream.kafka.log import Cluster, LogUnavailable, Topic, check_available, reader, record_of
 
 GROUP = "lockstream-archiver"
 LOOK_SECONDS = 1.0  # between two looks for new runs
@@ -47,6 +47,8 @@ class Archiver:
         The ``[archive]`` table.
     runs
         Which runs; empty means all, those included that begin later.
+    partitions
+        Which partitions of them; empty means all. Other archivers may take the others.
     report
         Called with run and event for everything that is settled, e.g. to show progress.
     """
@@ -56,10 +58,11 @@ class Archiver:
         options: KafkaOptions,
         settings: ArchiveSettings,
         runs: Iterable[str] = (),
+        partitions: Iterable[int] = (),
         report: Report = lambda _run, _event: None,
     ) -> None:
         self._options, self._settings, self._report = options, settings, report
-        self._wanted = frozenset(runs)
+        self._wanted, self._partitions = frozenset(runs), frozenset(partitions)
         self._archive = writable_folder(Path(settings.folder))
         self._cluster = Cluster(options)
         self._active: dict[str, RunArchiver] = {}  # by topic
@@ -131,7 +134,7 @@ class Archiver:
     def _begin(self, consumer: Consumer, name: str) -> None:
         try:
             topic = self._cluster.topic(name)
-            run = RunArchiver(self._archive, topic, self._settings)
+            run = RunArchiver(self._archive, topic, self._settings, self._partitions_of(topic))
         except NoSuchRun:
             return  # deleted since the look
         except UserError as error:
@@ -148,6 +151,12 @@ class Archiver:
         self._active[topic.name] = run
         placed = [TopicPartition(topic.name, p, offset) for p, offset in run.next_offsets.items()]
         consumer.incremental_assign(placed)
+
+    def _partitions_of(self, topic: Topic) -> frozenset[int]:
+        if unknown := {p for p in self._partitions if p >= topic.partitions}:
+            known = f"{topic.name} has partitions 0 to {topic.partitions - 1}"
+            raise ConfigurationError("--partition", min(unknown), known)
+        return self._partitions
 
     def _refuse(self, name: str, error: LockstreamError) -> None:
         if self._wanted:

@@ -1,6 +1,6 @@
 """One run: the archivers of its partitions, and its ``run.h5``."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
@@ -8,15 +8,17 @@ from typing import Self
 
 from lockstream.kafka.archive.account import Source
 from lockstream.kafka.archive.layout import segment_paths
-from lockstream.kafka.archive.merge import merge_view
+from lockstream.kafka.archive.lock import run_file_lock
+from lockstream.kafka.archive.merge import merge_run
 from lockstream.kafka.archive.partition import PartitionArchiver
 from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.run_file import write_links
 from lockstream.kafka.archive.settings import ArchiveSettings
-from lockstream.kafka.archive.view import RunView, SealedFile, read_sealed, view_of
+from lockstream.kafka.archive.view import SealedFile, read_sealed, view_of, view_run
 from lockstream.kafka.assembler import Event, Headers
 from lockstream.kafka.log import Topic
 
+MERGE_PATIENCE = 30.0  # seconds that the archiver of another partition may take to let go
 LINKS_SHARE = 0.05  # of the time may go into renewing run.h5, however many segments there are
 
 
@@ -31,6 +33,8 @@ class RunArchiver:
         The run's topic.
     settings
         The ``[archive]`` table.
+    partitions
+        Which partitions; empty means all. Other archivers may take the others.
 
     Raises
     ------
@@ -38,7 +42,9 @@ class RunArchiver:
         See `PartitionArchiver`.
     """
 
-    def __init__(self, archive: Path, topic: Topic, settings: ArchiveSettings) -> None:
+    def __init__(
+        self, archive: Path, topic: Topic, settings: ArchiveSettings, partitions: Collection[int] = ()
+    ) -> None:
         self.topic, self._settings = topic, settings
         self._folder = archive / topic.run
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -46,29 +52,27 @@ class RunArchiver:
         self._known: dict[Path, SealedFile] = {}
         self._links_due = 0.0
         with ExitStack() as stack:
-            self._partitions = [
-                stack.enter_context(PartitionArchiver(self._folder, source, partition, settings))
-                for partition in range(topic.partitions)
-            ]
+            self._partitions = {
+                partition: stack.enter_context(PartitionArchiver(self._folder, source, partition, settings))
+                for partition in sorted(partitions or range(topic.partitions))
+            }
             self._stack = stack.pop_all()
 
     @property
     def next_offsets(self) -> dict[int, int]:
         """Per partition, the offset to be taken next."""
-        return {number: partition.next_offset for number, partition in enumerate(self._partitions)}
+        return {number: partition.next_offset for number, partition in self._partitions.items()}
 
     @property
     def sealed_offsets(self) -> dict[int, int]:
         """Per partition, the first offset that is not sealed."""
-        return {number: partition.sealed.next_offset for number, partition in enumerate(self._partitions)}
+        return {number: partition.sealed.next_offset for number, partition in self._partitions.items()}
 
     @property
     def status(self) -> str:
-        """What ``run-ended`` said, once all partitions have said it and are sealed; empty before."""
-        if all(partition.has_ended for partition in self._partitions):
-            ended = self._partitions[0].ended
-            return ended.status if ended else ""
-        return ""
+        """What ``run-ended`` said, once it is sealed in all partitions at hand; empty before."""
+        ends = [partition.ended for partition in self._partitions.values() if partition.has_ended]
+        return ends[0].status if len(ends) == len(self._partitions) and ends[0] else ""
 
     def take(self, partition: int, offset: int, headers: Headers, value: bytes | None) -> Iterator[Event]:
         """Archive one record; see `PartitionArchiver.take`."""
@@ -76,31 +80,33 @@ class RunArchiver:
 
     def tick(self) -> None:
         """Seal what is old enough and let ``run.h5`` show it; call it a few times a second."""
-        for partition in self._partitions:
+        for partition in self._partitions.values():
             partition.seal_if_due()
         if monotonic() >= self._links_due and self._learn_segments():
             begun = monotonic()
-            write_links(self._folder, self._view())
+            self._write_links()
             self._links_due = monotonic() + (monotonic() - begun) / LINKS_SHARE
 
     def seal(self) -> None:
         """Seal everything that is complete and let ``run.h5`` show it: nothing more will come for now."""
-        for partition in self._partitions:
+        for partition in self._partitions.values():
             partition.seal()
         if self._learn_segments():
-            write_links(self._folder, self._view())
+            self._write_links()
 
     def finish(self) -> None:
         """Leave an ended run as the settings want it: merged if it completed, otherwise open for an attempt.
 
-        What was merged before stays merged: links cannot show steps that ``run.h5`` holds itself.
+        The locks are given back before, because the archivers of other partitions come to the same end: who
+        gets hold of ``run.h5`` first merges. What was merged before stays merged: links cannot show steps
+        that ``run.h5`` holds itself.
         """
-        is_merge_due = self._settings.on_end == "merge" and self.status == "completed"
-        if is_merge_due or merged_file(self._folder):
-            self._learn_segments()
-            merge_view(self._folder, self._view())
-        else:
-            self.seal()
+        self.seal()
+        self.close()
+        ended = view_run(self._folder).ended
+        is_completed = ended is not None and ended.status == "completed"
+        if merged_file(self._folder) or (is_completed and self._settings.on_end == "merge"):
+            merge_run(self._folder, MERGE_PATIENCE)
 
     def close(self) -> None:
         """Throw away what is not sealed and give the locks back."""
@@ -112,6 +118,12 @@ class RunArchiver:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _write_links(self) -> None:
+        with run_file_lock(self._folder):
+            if merged_file(self._folder) is None:
+                self._learn_segments()
+                write_links(self._folder, view_of(self._folder, list(self._known.values())))
+
     def _learn_segments(self) -> bool:
         """Read what is small of newly sealed files; whether there were any."""
         merged = merged_file(self._folder) if not self._known else None
@@ -119,6 +131,3 @@ class RunArchiver:
         new = [path for path in paths if path not in self._known]
         self._known.update((path, read_sealed(path)) for path in new)
         return bool(new)
-
-    def _view(self) -> RunView:
-        return view_of(self._folder, list(self._known.values()))
