@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 import pytest
+
 from lockstream.kafka.broker import BrokerInfo, embedded_broker
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
