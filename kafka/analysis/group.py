@@ -6,8 +6,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from lockstream.bridge.client import KafkaOptions, client_config, with_options
-from lockstream.bridge.errors import WireError
-from lockstream.bridge.messages import TOPIC_PREFIX, RunStarted, run_topic
+from lockstream.bridge.errors import ConfigurationError, WireError
+from lockstream.bridge.messages import TOPIC_PREFIX, RunStarted, is_run_id, run_topic
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES
 from lockstream.bridge.wire import decode
 from lockstream.kafka.analysis.position import Position
@@ -52,7 +52,18 @@ def group_consumer(options: KafkaOptions, group: str) -> Consumer:
 
 
 def subscription(runs: Collection[str]) -> str:
-    """Regular expression of the topics of `runs`, or of all runs if there are none; they may come later."""
+    """Regular expression of the topics of `runs`, or of all runs if there are none; they may come later.
+
+    Raises
+    ------
+    ConfigurationError
+        If one of them cannot be the name of a run.
+    """
+    for run in runs:
+        if not is_run_id(run):
+            raise ConfigurationError(
+                "--run", run, "is not a run id: those have a-z, 0-9, - and _ only, at most 64"
+            )
     which = "|".join(sorted(runs)) or "[a-z0-9][a-z0-9_-]{0,63}"
     return f"^{TOPIC_PREFIX.replace('.', '[.]')}({which})$"
 

@@ -8,7 +8,7 @@ the end of a run only after its file was written: whoever takes over repeats a l
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
@@ -70,7 +70,7 @@ class Worker:
     BrokerUnreachable
         If nobody answers.
     UserError
-        If the results topic is not there and cannot be made, or would lose results.
+        If a name cannot be a run's, or the results topic is not there and cannot be made, or would lose results.
     """
 
     def __init__(
@@ -78,16 +78,17 @@ class Worker:
         options: KafkaOptions,
         settings: AnalysisSettings,
         archive: Path,
-        runs: Iterable[str] = (),
-        until: Iterable[str] = (),
+        runs: Collection[str] = (),
+        until: Collection[str] = (),
         report: Report = lambda _run, _found: None,
     ) -> None:
+        self._subscription = subscription(runs)
         admin = admin_client(options)
         first_contact(admin, servers_of(options))
         self.name = f"{platform.node()}-{os.getpid()}"
         self._topic = prepare_results_topic(admin, settings)
         self._options, self._settings, self._archive, self._report = options, settings, archive, report
-        self._named, self._until = frozenset(runs), frozenset(until)
+        self._named, self._until = bool(runs), frozenset(until)
         self._writer = ResultsWriter(options, self._topic)
         # The one in the group has a fetch under way at any time, behind which questions wait half a second.
         self._reader = reader(options, settings.group, enable_partition_eof=True)
@@ -118,7 +119,7 @@ class Worker:
         consumer = group_consumer(self._options, self._settings.group)
         try:
             consumer.subscribe(
-                [subscription(self._named)],
+                [self._subscription],
                 on_assign=self._begin,
                 on_revoke=self._hand_over,
                 on_lost=self._forget,

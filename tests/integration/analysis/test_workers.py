@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from support.programs import LOCKSTREAM, run
 from support.runs import FakeRun, Record, record
@@ -52,7 +52,7 @@ class Log:
         settings = run_topic_settings(-1)
         create_topic(admin, run_topic(fake.run), partitions=fake.partitions, replication=1, settings=settings)
         self._published = 0
-        self._everywhere(record(fake.started))
+        self.everywhere(record(fake.started))
 
     def publish(self, step: int) -> None:
         for each in self.fake.step(step):
@@ -61,9 +61,9 @@ class Log:
         assert self._producer.flush(LIMIT) == 0
 
     def end(self) -> None:
-        self._everywhere(record(self.fake.ended(STEPS)))
+        self.everywhere(record(self.fake.ended(STEPS)))
 
-    def _everywhere(self, each: Record) -> None:
+    def everywhere(self, each: Record) -> None:
         for partition in range(self.fake.partitions):
             self._send(each, partition)
         assert self._producer.flush(LIMIT) == 0
@@ -131,7 +131,10 @@ class Group:
         return [position for position in read if position and position.last_step >= 0]
 
     def _shares(self) -> int:
-        described = self._admin.describe_consumer_groups([self.name])[self.name].result(LIMIT)
+        try:
+            described = self._admin.describe_consumer_groups([self.name])[self.name].result(LIMIT)
+        except KafkaException:  # the group is not there yet, or its coordinator is being loaded
+            return 0
         return sum(bool(m.assignment and m.assignment.topic_partitions) for m in described.members)
 
 
@@ -241,7 +244,7 @@ def test_a_newer_attempt_supersedes_and_is_followed_to_its_end(
     log.end()
     assert group.run("--run", run_id).returncode == 0
     log.fake = FakeRun(run_id, (PLANE,), 512, attempt=1, after_step=-1, seed=5)
-    log._everywhere(record(log.fake.started))
+    log.everywhere(record(log.fake.started))
     for step in STEPS:
         log.publish(step)
     log.end()
@@ -279,6 +282,12 @@ def test_a_named_run_without_the_field_is_the_users_mistake_others_are_left_out(
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(LIMIT) == 0, group.output()
     assert not (group.archive / run_id / "analysis.h5").exists()
+
+
+def test_what_cannot_be_a_run_is_the_users_mistake(group: Group) -> None:
+    result = group.run("--run", "no(run")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "--run = 'no(run'" in result.stderr
 
 
 def test_a_compacted_results_topic_is_refused(broker: BrokerInfo, group: Group, topic_name: str) -> None:
