@@ -1,13 +1,16 @@
 """Compression of a tile in the exact form in which HDF5 stores a chunk: byte shuffle, then deflate.
 
 A tile is compressed once, where it is made; it travels and is archived as it is, and every HDF5 reads it
-without plug-ins. ISA-L's igzip does the deflating: at the same ratio several times as fast as zlib.
+without plug-ins. ISA-L's igzip does the deflating: at the same ratio several times as fast as zlib. Inflating
+is left to zlib, as HDF5 does it: igzip also takes streams that zlib refuses, and what is archived must be
+readable by every HDF5.
 """
 
+import zlib
 from typing import Any
 
 import numpy as np
-from isal import igzip_lib, isal_zlib
+from isal import isal_zlib
 
 from lockstream.bridge.errors import WireError
 
@@ -22,7 +25,7 @@ def deflate(elements: np.ndarray[Any, Any]) -> bytes:
 
 
 def inflate(payload: bytes, itemsize: int, raw_size: int) -> bytes:
-    """Undo `deflate`, never taking more memory than the elements need.
+    """Undo `deflate`, never taking more memory than a few times that of the elements.
 
     Parameters
     ----------
@@ -36,10 +39,10 @@ def inflate(payload: bytes, itemsize: int, raw_size: int) -> bytes:
     WireError
         If it does not hold exactly `raw_size` bytes.
     """
-    inflater = isal_zlib.decompressobj()
+    inflater = zlib.decompressobj()
     try:
         shuffled = inflater.decompress(payload, raw_size + 1)
-    except igzip_lib.IsalError as error:  # type: ignore[misc]     # untyped there
+    except zlib.error as error:
         raise WireError(f"the value is not deflated data: {error}") from None
     if len(shuffled) != raw_size or not inflater.eof or inflater.unused_data:
         raise WireError(f"the value does not inflate to the {raw_size} bytes that header raw-size says")

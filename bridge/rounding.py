@@ -18,7 +18,8 @@ def relative_error_bound(keep_bits: int) -> float:
 def round_mantissa(array: np.ndarray[Any, Any], keep_bits: int) -> None:
     """Round the mantissas of a contiguous float array in place, to nearest, ties to even.
 
-    The bits behind the first `keep_bits` become zero. Infinities and NaN stay what they are.
+    The bits behind the first `keep_bits` become zero. Infinities and NaN stay what they are, and so do the
+    largest numbers where rounding would make them infinite.
 
     Parameters
     ----------
@@ -35,7 +36,7 @@ def round_mantissa(array: np.ndarray[Any, Any], keep_bits: int) -> None:
     drop = MANTISSA_BITS[f"f{array.itemsize}"] - keep_bits
     bits = array.reshape(-1).view(f"u{array.itemsize}")
     one = bits.dtype.type(1)
-    finite = np.isfinite(array.reshape(-1))
     rounded = bits + ((one << (drop - 1)) - one + ((bits >> drop) & one))
     rounded &= ~((one << drop) - one)
-    np.copyto(bits, rounded, where=finite)
+    stays_finite = np.isfinite(array.reshape(-1)) & np.isfinite(rounded.view(array.dtype))
+    np.copyto(bits, rounded, where=stays_finite)
