@@ -2,20 +2,17 @@
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import archive
-import solver
+import archiving
+import compressing
+import publishing
+import solving
 from harness import machine
 from rich.console import Console
 from rich.table import Table
-
-import bridge
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -30,9 +27,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=RESULTS) as scratch:
         folder = Path(scratch)
         results: list[dict[str, Any]] = [
-            *solver.measure(arguments.rounds),
-            bridge.measure(folder, arguments.rounds),
-            archive.measure(folder, arguments.rounds),
+            *solving.measure(arguments.rounds),
+            *publishing.measure(folder, arguments.rounds),
+            *archiving.measure(folder, arguments.rounds),
+            *compressing.measure(arguments.rounds),
         ]
     arguments.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=2) + "\n")
     _print(results)

@@ -1,13 +1,11 @@
 """`lockstream analyse`: one analysis worker; start several to share the work."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event as Flag
 
 import click
+
+from lockstream.cli.terminal import stop_flag
 
 
 @click.command()
@@ -56,7 +54,7 @@ def analyse(
     archive = writable_folder(Path(convert(table, ArchiveSettings, "archive").folder))
     kafka = tables.get("kafka", {})
     until = runs or (_runs_there_are(kafka) if until_ended else ())
-    with _stop_signal() as stop:
+    with stop_flag() as stop:
         worker = Worker(kafka, settings, archive, runs, until, terminal_report(sys.stdout))
         click.echo(
             f"worker {worker.name} of group {settings.group}: analysing {', '.join(runs) or 'all runs'} "
@@ -78,17 +76,3 @@ def _runs_there_are(kafka: dict[str, object]) -> tuple[str, ...]:
             "Kafka has no run yet; leave out --until-ended to wait for one, or name it with --run"
         )
     return runs
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Flag]:
-    """Turn SIGINT and SIGTERM into a flag, so that what is done is acknowledged and committed before the end."""
-    stop = Flag()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

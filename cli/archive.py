@@ -1,18 +1,14 @@
 """`lockstream archive`: follow runs into HDF5, verify them, look at them."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from threading import Event as Flag
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lockstream.cli.quarantine import quarantine
-from lockstream.cli.terminal import print_table
+from lockstream.cli.terminal import print_table, stop_flag
 
 if TYPE_CHECKING:
     from lockstream.kafka.archive.show import Description
@@ -57,7 +53,7 @@ def follow(
     tables = read_tables(config, overrides=overrides)
     table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
     settings = convert(table, ArchiveSettings, "archive")
-    with _stop_signal() as stop:
+    with stop_flag() as stop:
         archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report())
         click.echo(f"archiving {', '.join(runs) or 'all runs'} into {settings.folder}")
         is_complete = archiver.follow(stop)
@@ -168,20 +164,6 @@ def export(path: Path, zarr: Path) -> None:
 
 
 archive.add_command(quarantine)
-
-
-@contextmanager
-def _stop_signal() -> Iterator[Flag]:
-    """Turn SIGINT and SIGTERM into a flag, so that what is complete is sealed before the end."""
-    stop = Flag()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _make_report() -> Any:

@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from threading import Event
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,19 @@ def signals_interrupt() -> Iterator[None]:
         signal.signal(number, interrupt)
     try:
         yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def stop_flag() -> Iterator[Event]:
+    """Turn SIGINT and SIGTERM into a flag, so that what is complete is brought home before the end."""
+    stop = Event()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -22,12 +22,12 @@ FRAMES = 24
 GOAL = 0.7
 
 
-def measure(folder: Path, rounds: int = 5) -> dict[str, Any]:
+def measure(folder: Path, rounds: int = 5) -> list[dict[str, Any]]:
     """Race both against the same embedded broker.
 
     Returns
     -------
-    dict
+    list of dict
         Throughput of the bridge over that of the bare loop, and seconds for `FRAMES` frames.
     """
     frame = np.random.default_rng(1).random(SHAPE, dtype=np.float32)
@@ -36,13 +36,14 @@ def measure(folder: Path, rounds: int = 5) -> dict[str, Any]:
         seconds = interleaved(
             {"bridge": lambda: _bridge(kafka, frame), "bare": lambda: _bare(kafka, frame)}, rounds
         )
-    return {
+    result = {
         "title": "bridge: throughput over a bare producer loop",
         "ratio": median_ratio(seconds, "bare", "bridge"),
         "goal": GOAL,
         "seconds": summary(seconds),
         "bytes": FRAMES * frame.nbytes,
     }
+    return [result]
 
 
 def _bridge(kafka: dict[str, Any], frame: np.ndarray[Any, Any]) -> float:
