@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from lockstream.kafka.broker.process import ProcessIdentity, identify
 
 LIMIT = 60.0

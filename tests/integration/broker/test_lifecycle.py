@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
 from lockstream.kafka.broker import BrokerInfo, StopOutcome, embedded_broker, start, status, stop
 from lockstream.kafka.broker.errors import BrokerAlreadyRunning, BrokerFailed, PortTaken
 from lockstream.kafka.broker.process import identify

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 from jgo.maven import PythonResolver
+
 from lockstream.bridge.errors import MissingExtra
 from lockstream.kafka.broker.artifacts import Jar, cache_folder, check, fetch_jars, pinned
 from lockstream.kafka.broker.errors import FetchFailed, UntrustedJar, UnusableFolder

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 from click.testing import CliRunner
+
 from lockstream.cli.broker import broker
 from lockstream.kafka.broker.errors import UnusableFolder
 

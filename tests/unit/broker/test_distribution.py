@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from lockstream.kafka.broker.distribution import find_kafka
 from lockstream.kafka.broker.errors import UnusableKafkaHome
 

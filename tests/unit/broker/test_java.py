@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from lockstream.bridge.errors import MissingExtra
 from lockstream.kafka.broker.class_archive import reading_flags, writing_flags
 from lockstream.kafka.broker.java import Java, ask_version, find_java, parse_version

@@ -2,6 +2,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+
 from lockstream.kafka.broker import ports
 from lockstream.kafka.broker.errors import PortTaken
 from lockstream.kafka.broker.properties import server_properties

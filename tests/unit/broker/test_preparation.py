@@ -2,6 +2,7 @@ import logging
 from pathlib import Path
 
 import pytest
+
 from lockstream.bridge.errors import MissingExtra
 from lockstream.kafka.broker import preparation
 from lockstream.kafka.broker.artifacts import cache_folder

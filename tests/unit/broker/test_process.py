@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from lockstream.kafka.broker.process import ProcessIdentity, identify, spawn_detached
 
 LIMIT = 20.0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from lockstream.kafka.broker.errors import BrokerAlreadyRunning, BrokerElsewhere, UnusableFolder
 from lockstream.kafka.broker.process import identify
 from lockstream.kafka.broker.state import Running, Settings, StateFolder, default_folder
