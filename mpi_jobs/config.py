@@ -68,6 +68,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Files to start from, by field, e.g. ``{"u": "/data/u.npy"}``; other fields are up to the model.
     kafka
         Options for librdkafka.
+    archive, analysis
+        For the commands of these names, which read the same file.
     """
 
     run: RunSettings
@@ -76,6 +78,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     initial: dict[str, str] = {}
     stream: StreamSettings = StreamSettings()
     kafka: dict[str, Any] = {}
+    archive: dict[str, Any] = {}
+    analysis: dict[str, Any] = {}
 
 
 def load_configuration(
