@@ -57,12 +57,12 @@ def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) 
                 seen.add(key)
                 where = {**about, "attempt": key[0], "step": key[1], "partition": partition}
                 offsets = (event.offsets[0], event.offsets[-1])
-                if key not in archived:
+                if key not in archived and not _is_superseded(view, *key):
                     what = (
                         f"step {key[1]} is in Kafka at offsets {offsets[0]}..{offsets[1]}, not in the archive"
                     )
                     yield FaultFound(**where, offsets=offsets, what=what)
-                elif archived[key] != event.manifest.digest:
+                elif archived.get(key, event.manifest.digest) != event.manifest.digest:
                     what = (
                         f"step {key[1]} differs from the one in Kafka at offsets {offsets[0]}..{offsets[1]}"
                     )
@@ -82,8 +82,13 @@ def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) 
         )
 
 
+def _is_superseded(view: RunView, attempt: int, step: int) -> bool:
+    """Whether a newer attempt replaced that step: a merged file does not hold it any more."""
+    return any(newer.attempt > attempt and step > newer.after_step for newer in view.attempts)
+
+
 def _digests(view: RunView) -> dict[tuple[int, int], str]:
-    """Digest of every step in the files, those of replaced attempts included, by attempt and step."""
+    """Digest of every step in the files by attempt and step, those of replaced attempts if they are there."""
     digests: dict[tuple[int, int], str] = {}
     for sealed in view.files:
         if len(sealed.steps):

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from lockstream.bridge.client import KafkaOptions
 from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserError
@@ -66,6 +66,7 @@ class Archiver:
         self._archive = writable_folder(Path(settings.folder))
         self._cluster = Cluster(options)
         self._active: dict[str, RunArchiver] = {}  # by topic
+        self._read_to_end: set[tuple[str | None, int | None]] = set()  # topics and partitions
         self._done: set[str] = set()
         self._refused: dict[str, str] = {}
 
@@ -88,7 +89,7 @@ class Archiver:
         """
         try:
             with ExitStack() as stack:
-                consumer = reader(self._options, GROUP)
+                consumer = reader(self._options, GROUP, enable_partition_eof=True)
                 stack.callback(consumer.close)
                 stack.callback(self._close)
                 self._follow(consumer, stop)
@@ -165,6 +166,10 @@ class Archiver:
         self._refused[name] = f"run {name}: {error}"
 
     def _take(self, consumer: Consumer, message: Message) -> None:
+        error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self._read_to_end.add((message.topic(), message.partition()))
+            return
         run = self._active.get(message.topic() or "")
         try:
             record = record_of(message)
@@ -193,6 +198,8 @@ class Archiver:
     def _tick(self, consumer: Consumer) -> None:
         for run in list(self._active.values()):
             run.tick()
+            if not {(run.topic.name, p) for p in run.next_offsets} <= self._read_to_end:
+                continue  # a run that ended may go on behind that, with its next attempt
             if run.status == "completed" or (run.status and self._wanted):
                 run.finish()
                 self._done.add(run.topic.run)
