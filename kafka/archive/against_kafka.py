@@ -7,10 +7,11 @@ from typing import Any
 from confluent_kafka import Consumer
 
 from lockstream.bridge.client import KafkaOptions
+from lockstream.bridge.messages import RunStarted
 from lockstream.kafka.archive.account import GROUP
 from lockstream.kafka.archive.recovery import open_sealed
 from lockstream.kafka.archive.verify import FaultFound
-from lockstream.kafka.archive.view import RunView, view_run
+from lockstream.kafka.archive.view import RunView, ledger_of, view_run
 from lockstream.kafka.assembler import Repeated, Step, StepAssembler
 from lockstream.kafka.log import Cluster, Topic, offsets_available, read_range, reader
 
@@ -48,7 +49,7 @@ def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) 
     for partition in range(topic.partitions):
         low, high = offsets_available(consumer, topic.name, partition)
         is_whole = is_whole and low == 0
-        assembler = StepAssembler(topic.run)
+        assembler = StepAssembler(topic.run, _attempt_at(view, partition, low) if low else None)
         for record in read_range(consumer, topic.name, partition, low, high):
             for event in assembler.feed(record.offset, record.headers, record.value):
                 if not isinstance(event, Step) or isinstance(event, Repeated):
@@ -80,6 +81,13 @@ def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) 
         yield FaultFound(
             **about, attempt=attempt, step=step, what=f"step {step} is in the archive, not in Kafka"
         )
+
+
+def _attempt_at(view: RunView, partition: int, offset: int) -> RunStarted | None:
+    """The attempt at hand at an offset whose ``run-started`` retention has deleted."""
+    entries = (e for e in ledger_of(view) if e.partition == partition and e.first <= offset < e.stop)
+    known = {started.attempt: started for started in view.attempts}
+    return next((known[e.attempt] for e in entries if e.attempt in known), None)
 
 
 def _is_superseded(view: RunView, attempt: int, step: int) -> bool:

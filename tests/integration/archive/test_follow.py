@@ -31,6 +31,7 @@ from support.runs import JUNK, TWO_FIELDS, FakeRun, record
 from support.waiting import wait_until
 
 from lockstream.bridge.messages import run_topic
+from lockstream.kafka.archive.against_kafka import compare_with_kafka
 from lockstream.kafka.archive.archiver import Archiver
 from lockstream.kafka.archive.layout import segment_paths
 from lockstream.kafka.archive.settings import ArchiveSettings
@@ -249,6 +250,23 @@ def test_what_kafka_has_and_the_archive_has_not(broker: BrokerInfo, run_id: str,
     assert fault["offsets"] == [len(log), len(log)]
     follow(broker, tmp_path, run_id)
     assert verified(broker, tmp_path / run_id).offsets["quarantined"] == 1
+
+
+@pytest.mark.parametrize("on_end", ["links", "merge"])
+def test_what_retention_left_is_still_compared(
+    broker: BrokerInfo, run_id: str, tmp_path: Path, on_end: str
+) -> None:
+    (log,) = a_run(run_id).logs(range(4))
+    stored(broker, run_id, [log])
+    follow(broker, tmp_path, run_id, segment_bytes=1, on_end=on_end)
+    delete_before(broker, run_id, 9)
+    assert verified(broker, tmp_path / run_id).steps == 4
+    path = [*segment_paths(tmp_path / run_id)[:4], tmp_path / run_id / "run.h5"][
+        3 if on_end == "links" else 0
+    ]
+    with h5py.File(path, "r+") as file:
+        file["lockstream/digest"][-1] = b"0" * 64
+    assert [fault.step for fault in compare_with_kafka(tmp_path / run_id, options(broker))] == [3]
 
 
 def test_a_file_in_place_of_the_archive(broker: BrokerInfo, run_id: str, tmp_path: Path) -> None:
