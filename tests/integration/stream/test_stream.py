@@ -1,0 +1,162 @@
+"""Streams from real ranks into a real Kafka, and what becomes of them when one of the two is not there."""
+
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from mpi4py import MPI
+from support import publishing_program
+from support.kafka_logs import follow, following, options, verified
+from support.programs import LOCKSTREAM, mpirun, run
+from support.publishing_program import FIELDS, values
+from support.waiting import wait_until
+
+from lockstream.bridge import Block, Field, StreamSettings, open_stream
+from lockstream.bridge.errors import BrokerUnreachable, ConfigurationError, DeliveryFailed
+from lockstream.bridge.messages import run_topic
+from lockstream.kafka.archive.layout import segment_paths
+from lockstream.kafka.archive.verify import verify_run
+from lockstream.kafka.assembler import Ended, Started, Step, StepAssembler
+from lockstream.kafka.broker import BrokerInfo, embedded_broker
+from lockstream.kafka.log import offsets_available, read_range, reader
+
+PROGRAM = Path(publishing_program.__file__)
+ROOT = PROGRAM.parents[1]
+U = Field("u", (6, 5))
+BLOCK = {"u": Block(np.ones((6, 5), "f4"), (0, 0))}
+
+
+def environment(broker: BrokerInfo) -> dict[str, str]:
+    return {"LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers}
+
+
+def closed_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def assert_shows_the_program(folder: Path, steps: list[int]) -> None:
+    with h5py.File(folder / "run.h5") as file:
+        assert file["step"][()].tolist() == steps
+        for row, step in enumerate(steps):
+            for field in FIELDS:
+                assert file[field.name][row].tobytes() == values(field.name, step).tobytes()
+            assert file["time"][row] == step / 8
+            np.testing.assert_allclose(file["total"][row], values("u", step).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("ranks", "partitions"), [(1, 2), (2, 1), (3, 3)])
+def test_what_the_ranks_had_is_what_the_archive_shows(
+    broker: BrokerInfo, run_id: str, tmp_path: Path, ranks: int, partitions: int
+) -> None:
+    done = mpirun(
+        ranks, sys.executable, "-m", "mpi4py", PROGRAM, run_id, "20", str(partitions), env=environment(broker)
+    )
+    assert done.returncode == 0, done.stderr
+    follow(broker, tmp_path, run_id, segment_bytes=2000)
+    result = verified(broker, tmp_path / run_id)
+    assert (result.steps, result.status, result.offsets["quarantined"]) == (20, "completed", 0)
+    assert_shows_the_program(tmp_path / run_id, list(range(0, 60, 3)))
+
+
+def test_a_late_joiner_reads_from_step_0(broker: BrokerInfo, run_id: str) -> None:
+    with open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker)) as stream:
+        for step in range(3):
+            stream.publish(step, time=0.0, blocks=BLOCK)
+    consumer = reader(options(broker), enable_partition_eof=True)
+    try:
+        low, high = offsets_available(consumer, run_topic(run_id), 0)
+        assembler = StepAssembler(run_id)
+        records = read_range(consumer, run_topic(run_id), 0, low, high)
+        events = [event for r in records for event in assembler.feed(r.offset, r.headers, r.value)]
+    finally:
+        consumer.close()
+    assert [type(event) for event in events] == [Started, Step, Step, Step, Ended]
+    assert [event.manifest.step for event in events if isinstance(event, Step)] == [0, 1, 2]
+
+
+def test_a_run_that_is_there_already_is_refused(broker: BrokerInfo, run_id: str) -> None:
+    for number in range(2):
+        if number == 0:
+            open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker)).close()
+        else:
+            with pytest.raises(ConfigurationError, match="choose another id"):
+                open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker))
+    done = mpirun(2, sys.executable, "-m", "mpi4py", PROGRAM, run_id, "1", "1", env=environment(broker))
+    assert done.returncode != 0
+    assert "choose another id" in done.stderr
+
+
+def test_a_rank_that_breaks_ends_all_and_what_was_whole_stays(
+    broker: BrokerInfo, run_id: str, tmp_path: Path
+) -> None:
+    done = mpirun(
+        2,
+        sys.executable,
+        "-m",
+        "mpi4py",
+        PROGRAM,
+        run_id,
+        "20",
+        "1",
+        "30",
+        env=environment(broker),
+        timeout=30,
+    )
+    assert done.returncode != 0
+    assert "the solver broke" in done.stderr
+    with following(broker, tmp_path, run_id, segment_seconds=0.05, on_end="links"):
+        wait_until(lambda: segment_paths(tmp_path / run_id) and verify_run(tmp_path / run_id).steps)
+    result = verified(broker, tmp_path / run_id)
+    assert 1 <= result.steps <= 10
+    assert_shows_the_program(tmp_path / run_id, list(range(0, 3 * result.steps, 3)))
+
+
+def test_nobody_answers() -> None:
+    """Both sides say so, with the cure, within the limit."""
+    servers = closed_port()
+    done = []
+
+    def command() -> None:
+        done.append(
+            run(
+                *[
+                    LOCKSTREAM,
+                    "archive",
+                    "follow",
+                    "--run",
+                    "a",
+                    "--set",
+                    f"kafka.bootstrap.servers={servers}",
+                ],
+                timeout=15,
+            )
+        )
+
+    beside = threading.Thread(target=command)
+    beside.start()
+    with pytest.raises(BrokerUnreachable, match="lockstream broker start") as refused:
+        open_stream(MPI.COMM_SELF, run="a", fields=[U], kafka={"bootstrap.servers": servers})
+    assert servers in str(refused.value)
+    beside.join(20)
+    assert (done[0].returncode, done[0].stderr.count("\n")) == (2, 1)
+    assert servers in done[0].stderr
+
+
+def test_steps_that_kafka_never_took_are_named(run_id: str, tmp_path: Path) -> None:
+    settings = StreamSettings(close_timeout=0.5)
+    with embedded_broker(tmp_path) as broker:
+        stream = open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker), settings=settings)
+        stream.publish(0, time=0.0, blocks=BLOCK)
+        assert stream._publisher is not None
+        assert stream._publisher.finish(20) == []
+    for step in (1, 2):
+        stream.publish(step, time=0.0, blocks=BLOCK)
+    with pytest.raises(DeliveryFailed, match=r"step 1, step 2$"):
+        stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lockstream-")]
