@@ -33,6 +33,7 @@ RESERVED_NAMES = frozenset({"step", "time", "lockstream"})
 
 # What arrives is held to these by the decoder, so that whatever is understood can be archived.
 Count = Annotated[int, msgspec.Meta(ge=0, lt=MAX_STEP)]
+Size = Annotated[int, msgspec.Meta(ge=1, lt=10**18)]
 CountOrNone = Annotated[int, msgspec.Meta(ge=-1, lt=MAX_STEP)]  # -1 where there is none
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]  # HDF5 has no text with NUL in it
@@ -91,7 +92,7 @@ class Field(msgspec.Struct, frozen=True):
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[Size, ...]
     dtype: str = "f4"
     units: Text = "1"
     long_name: Text = ""
@@ -108,6 +109,9 @@ class Field(msgspec.Struct, frozen=True):
             msgspec.structs.force_setattr(self, "axes", tuple(Axis(name) for name in names))
         if len({axis.name for axis in self.axes}) != len(self.shape) or len(self.axes) != len(self.shape):
             raise ValueError(f"field {self.name}: {len(self.shape)} dimensions need as many distinct axes")
+        for axis, size in zip(self.axes, self.shape, strict=True):
+            if not math.isfinite(axis.start + axis.spacing * (size - 1)):
+                raise ValueError(f"field {self.name}: the far end of axis {axis.name} is not a finite number")
 
     @property
     def nbytes(self) -> int:
@@ -157,7 +161,7 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
     """
 
     fields: tuple[Field, ...]
-    tiles: dict[str, tuple[int, ...]]
+    tiles: dict[str, tuple[Size, ...]]
     partitions: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] = 1
     codec: Literal["none", "deflate"] = "none"
     rounding: dict[str, int] = {}
@@ -204,8 +208,8 @@ class TileRecord(msgspec.Struct, frozen=True, array_like=True):
     """
 
     field: str
-    offset: tuple[int, ...]
-    extent: tuple[int, ...]
+    offset: tuple[Count, ...]
+    extent: tuple[Size, ...]
     crc32c: str
 
 

@@ -168,7 +168,7 @@ def test_close_says_which_steps_are_missing(producer: FakeProducer) -> None:
     stream = opened(settings=StreamSettings(close_timeout=0.2))
     for step in (2, 4):
         stream.publish(step, time=0.0, blocks=BLOCK)
-    with pytest.raises(DeliveryFailed, match="are run-started or run-ended, step 2, step 4$"):
+    with pytest.raises(DeliveryFailed, match=r"are run-started or run-ended, step 2, step 4$"):
         stream.close()
     assert not any(isinstance(sent.message, RunEnded) for sent in producer.sent)
 

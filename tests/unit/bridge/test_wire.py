@@ -163,6 +163,14 @@ HOSTILE: dict[str, Record | tuple[Any, Any]] = {
     "no partition": with_value(STARTED, partitions=0),
     "an environment with NUL": with_value(STARTED, environment={"host": "a\0"}),
     "an environment with a path as name": with_value(STARTED, environment={"a/b": "c"}),
+    "a shape beyond all numbers": with_value(
+        STARTED, fields=[{"name": "u", "shape": [10**400]}], tiles={"u": [1]}
+    ),
+    "an axis that leaves the numbers": with_value(
+        STARTED,
+        fields=[{"name": "u", "shape": [6], "axes": [{"name": "a", "spacing": 1e308}]}],
+        tiles={"u": [6]},
+    ),
     "a spacing of 0": with_value(
         STARTED,
         fields=[{"name": "u", "shape": [6], "axes": [{"name": "a", "spacing": 0.0}]}],
