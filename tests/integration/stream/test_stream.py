@@ -11,21 +11,22 @@ import pytest
 from mpi4py import MPI
 from support import publishing_program
 from support.kafka_logs import follow, following, options, verified
-from support.programs import LOCKSTREAM, mpirun, run
+from support.programs import mpirun
 from support.publishing_program import FIELDS, values
 from support.waiting import wait_until
 
-from lockstream.bridge import Block, Field, StreamSettings, open_stream
+from lockstream.bridge import Block, Field, StreamSettings, client, open_stream
 from lockstream.bridge.errors import BrokerUnreachable, ConfigurationError, DeliveryFailed
 from lockstream.bridge.messages import run_topic
+from lockstream.kafka.archive.archiver import Archiver
 from lockstream.kafka.archive.layout import segment_paths
+from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.verify import verify_run
 from lockstream.kafka.assembler import Ended, Started, Step, StepAssembler
 from lockstream.kafka.broker import BrokerInfo, embedded_broker
 from lockstream.kafka.log import offsets_available, read_range, reader
 
 PROGRAM = Path(publishing_program.__file__)
-ROOT = PROGRAM.parents[1]
 U = Field("u", (6, 5))
 BLOCK = {"u": Block(np.ones((6, 5), "f4"), (0, 0))}
 
@@ -117,35 +118,17 @@ def test_a_rank_that_breaks_ends_all_and_what_was_whole_stays(
     assert_shows_the_program(tmp_path / run_id, list(range(0, 3 * result.steps, 3)))
 
 
-def test_nobody_answers() -> None:
-    """Both sides say so, with the cure, within the limit."""
-    servers = closed_port()
-    done = []
-
-    def command() -> None:
-        done.append(
-            run(
-                *[
-                    LOCKSTREAM,
-                    "archive",
-                    "follow",
-                    "--run",
-                    "a",
-                    "--set",
-                    f"kafka.bootstrap.servers={servers}",
-                ],
-                timeout=15,
-            )
-        )
-
-    beside = threading.Thread(target=command)
-    beside.start()
-    with pytest.raises(BrokerUnreachable, match="lockstream broker start") as refused:
-        open_stream(MPI.COMM_SELF, run="a", fields=[U], kafka={"bootstrap.servers": servers})
-    assert servers in str(refused.value)
-    beside.join(20)
-    assert (done[0].returncode, done[0].stderr.count("\n")) == (2, 1)
-    assert servers in done[0].stderr
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both sides say so, with the cure."""
+    monkeypatch.setattr(client, "FIRST_CONTACT_SECONDS", 0.5)
+    kafka = {"bootstrap.servers": closed_port()}
+    for use in (
+        lambda: open_stream(MPI.COMM_SELF, run="a", fields=[U], kafka=kafka),
+        lambda: Archiver(kafka, ArchiveSettings(folder=str(tmp_path)), ["a"]),
+    ):
+        with pytest.raises(BrokerUnreachable, match="lockstream broker start") as refused:
+            use()
+        assert kafka["bootstrap.servers"] in str(refused.value)
 
 
 def test_steps_that_kafka_never_took_are_named(run_id: str, tmp_path: Path) -> None:

@@ -300,6 +300,34 @@ def test_every_dtype_and_rank_bit_for_bit(tmp_path: Path, dtype: str, shape: tup
     assert_verified(tmp_path)
 
 
+EXTREME: list[dict[str, Any]] = [
+    {"environment": {f"name-{n}": "value" for n in range(3000)}},
+    {"configuration": {"text": "x" * 700_000, "number": 10**300, "nul": "a\0b", "deep": [[[[[{}]]]]]}},
+    {"started": "\u2028\U0001f600" * 5000, "time_units": "", "after_step": 10**18 - 1},
+    {"partitions": 2**31 - 1},
+    {"attempt": 2**31 - 1},
+]
+
+
+@pytest.mark.parametrize("more", EXTREME)
+def test_whatever_is_understood_can_be_archived(tmp_path: Path, more: dict[str, Any]) -> None:
+    """A message that decodes and then cannot be written would stop the archiver at its offset for ever."""
+    said = RUN.started
+    extreme = record(msgspec.structs.replace(said, **({"attempt": 1} | more)))
+    gap = record(Gap(run="fake", step=10**18 - 1, reason="\u2028" * 9999))
+    late = record(
+        msgspec.structs.replace(RUN.ended(), steps=10**18 - 1, reason="\n" * 9999, measured={"": 1e308})
+    )
+    log = [record(said), *RUN.step(0), gap, late, extreme, JUNK]
+    with archiver(tmp_path) as one:
+        take(one, log)
+        one.seal()
+    assert_verified(tmp_path)
+    assert sum(e.stop - e.first for e in ledger(tmp_path)) == len(log)
+    with archiver(tmp_path) as again:
+        assert again.next_offset == len(log)
+
+
 def test_reasons_with_anything_in_them_can_be_kept(tmp_path: Path) -> None:
     headers, value = record(RUN.ended())
     strange = (headers, value.replace(b'"completed"', b'"a\\u0000\\u2028\xf0\x9f\x98\x80"'))
