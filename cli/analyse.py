@@ -44,7 +44,7 @@ def analyse(
     from lockstream.kafka.analysis.progress import terminal_report
     from lockstream.kafka.analysis.settings import AnalysisSettings
     from lockstream.kafka.analysis.worker import Worker
-    from lockstream.kafka.archive.archiver import writable_folder
+    from lockstream.kafka.archive.disk import writable_folder
     from lockstream.kafka.archive.settings import ArchiveSettings
 
     tables = read_tables(config, overrides=overrides)

@@ -1,11 +1,8 @@
 """The archiver: follows runs from Kafka into the archive, as many at once as there are."""
 
-import errno
 import logging
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
@@ -14,18 +11,16 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from lockstream.bridge.client import KafkaOptions
 from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserError
+from lockstream.kafka.archive.disk import explained, writable_folder
 from lockstream.kafka.archive.run_archiver import RunArchiver
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.assembler import Event
-from lockstream.kafka.errors import ArchiveRefused, ArchiveUnwritable, NoSuchRun
+from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused, NoSuchRun
 from lockstream.kafka.log import Cluster, LogUnavailable, Topic, check_available, reader, record_of
 
 GROUP = "lockstream-archiver"
 LOOK_SECONDS = 1.0  # between two looks for new runs
 TICK_SECONDS = 0.25
-UNWRITABLE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOENT}
-)
 BATCH = 16  # records taken at once: up to 16 MiB
 
 Report = Callable[[str, Event], None]
@@ -93,8 +88,9 @@ class Archiver:
                 stack.callback(consumer.close)
                 stack.callback(self._close)
                 self._follow(consumer, stop)
-        except OSError as error:
-            raise _explained(error, self._archive, self._settings) from None
+        except (OSError, ArchiveDamaged) as error:
+            runs = [run.topic.run for run in self._active.values()]
+            raise explained(error, self._archive, self._settings, runs) from None
         if self._refused:
             raise RunRefused("; ".join(self._refused.values()))
         return self._is_complete()
@@ -212,41 +208,3 @@ class Archiver:
             consumer.commit(offsets=reached, asynchronous=True)
         except KafkaException as error:
             _log.info("offsets of run %s not committed: %s", run.topic.run, error)
-
-
-def _explained(error: OSError, archive: Path, settings: ArchiveSettings) -> Exception:
-    """Say what a full, read-only or vanished file system means; other errors are passed on as they are."""
-    if isinstance(error, LockstreamError) or error.errno not in UNWRITABLE:
-        return error
-    room = ""
-    with suppress(OSError):
-        free = shutil.disk_usage(archive).free
-        room = (
-            f"; {free / 1e6:.0f} MB are free, at least {2 * settings.segment_bytes / 1e6:.0f} MB are wanted"
-        )
-    return ArchiveUnwritable(
-        f"{archive}: cannot be written any more ({os.strerror(error.errno or 0)}){room}. What is sealed is safe, the "
-        "rest is still in Kafka: make room and start the same command again"
-    )
-
-
-def writable_folder(folder: Path) -> Path:
-    """Make a folder, and make sure that files can be made in it.
-
-    Raises
-    ------
-    ConfigurationError
-        If not, with the system's reason.
-    """
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigurationError(
-            "archive.folder",
-            str(folder),
-            f"cannot be written ({error.strerror}); choose another with --archive",
-        ) from None
-    return folder

@@ -1,11 +1,13 @@
 """One writer per run and partition: a lock that names its holder."""
 
+import errno
 import fcntl
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -13,7 +15,7 @@ from lockstream.kafka.errors import ArchiveLocked
 
 
 @contextmanager
-def partition_lock(run_folder: Path, partition: int, patience: float = 0.0) -> Iterator[None]:
+def partition_lock(run_folder: Path, partition: int, patience: float = 0.0) -> Iterator[Callable[[], None]]:
     """Hold the lock of one partition of a run.
 
     POSIX record locks (``fcntl``) are used because NFS servers honour them across nodes; the kernel drops
@@ -26,6 +28,12 @@ def partition_lock(run_folder: Path, partition: int, patience: float = 0.0) -> I
     patience
         Seconds to wait for somebody else to let it go.
 
+    Yields
+    ------
+    callable
+        Raises OSError if what is held is not the lock that lies at its path any more: the folder was moved or
+        unmounted meanwhile, and another archiver may hold the lock that is there now.
+
     Raises
     ------
     ArchiveLocked
@@ -35,7 +43,7 @@ def partition_lock(run_folder: Path, partition: int, patience: float = 0.0) -> I
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _take(descriptor, path, patience)
-        yield
+        yield partial(_check_place, descriptor, path)
     finally:
         os.close(descriptor)
 
@@ -63,6 +71,11 @@ def _take(descriptor: int, path: Path, patience: float) -> None:
         )
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps({"host": platform.node(), "pid": os.getpid()}).encode() + b"\n", 0)
+
+
+def _check_place(descriptor: int, path: Path) -> None:
+    if not os.path.samestat(os.fstat(descriptor), path.stat()):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
 
 
 def _try(descriptor: int) -> bool:

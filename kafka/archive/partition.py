@@ -64,7 +64,7 @@ class PartitionArchiver:
         self._ledger: list[Entry] = []
         self._stack = ExitStack()
         with ExitStack() as stack:
-            stack.enter_context(partition_lock(run_folder, partition))
+            self._check_lock = stack.enter_context(partition_lock(run_folder, partition))
             remove_unsealed(run_folder, partition)
             self.sealed = last_position(run_folder, source, partition)
             self._stack = stack.pop_all()
@@ -190,6 +190,7 @@ class PartitionArchiver:
         """Seal a segment that accounts for everything before offset `stop`."""
         if stop == self.sealed.next_offset:
             return
+        self._check_lock()
         position = Position(
             partition=self._partition,
             first_offset=self.sealed.next_offset,

@@ -20,7 +20,7 @@ def open_sealed(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise ArchiveDamaged(f"{path}: cannot be read as HDF5 ({error})") from None
+        raise ArchiveDamaged(f"{path}: cannot be read as HDF5 ({error})") from error
 
 
 def account_of(path: Path) -> Account:

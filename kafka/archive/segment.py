@@ -49,7 +49,7 @@ class SegmentWriter:
         self.started = started
         self._final = segment_path(run_folder, partition, first_offset)
         self._temporary = self._final.with_name(self._final.name + UNSEALED)
-        self._temporary.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary.parent.mkdir(exist_ok=True)  # not its parents: a folder that is gone stays gone
         self._file = h5py.File(self._temporary, "w")
         self._manifests: list[Manifest] = []
         self.opened = monotonic()
