@@ -123,7 +123,7 @@ def _link(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[An
             relative = sealed.path.relative_to(Path(file.filename).parent)
             source = h5py.VirtualSource(str(relative), name, (len(sealed.steps), *shape), dtype)
             layout[places] = source[rows]
-    fill = np.nan if dtype.kind in "fc" else None
+    fill = dtype.type(np.nan) if dtype.kind in "fc" else None
     file.create_virtual_dataset(name, layout, fillvalue=fill)
 
 
