@@ -225,6 +225,10 @@ class StepAssembler:
                     offsets=(offset,), reason=f"a second, different run-started of attempt {message.attempt}"
                 )
             return
+        if self.started is not None and _arrays(message) != _arrays(self.started):
+            reason = f"attempt {message.attempt} declares other fields than attempt {self.started.attempt}"
+            yield Fault(offsets=(offset,), reason=reason)
+            return
         if self._pending:
             yield Superseded(offsets=tuple(self._pending.offsets))
         self.started, self.last_step, self._ended, self._pending = message, message.after_step, False, None
@@ -308,3 +312,7 @@ class StepAssembler:
             reason = f"step {self._pending.step} is torn: {why}"
             yield Fault(offsets=tuple(self._pending.offsets), reason=reason)
             self._pending = None
+
+
+def _arrays(started: RunStarted) -> set[tuple[str, tuple[int, ...], str]]:
+    return {(field.name, field.shape, field.dtype) for field in started.fields}

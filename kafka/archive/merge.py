@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lockstream.kafka.archive.layout import RUN_FILE
 from lockstream.kafka.archive.lock import partition_lock, run_file_lock
-from lockstream.kafka.archive.run_file import adopt_merged, remove_taken_over, write_merged
+from lockstream.kafka.archive.run_file import adopt_merged, remove_taken_over, write_links, write_merged
 from lockstream.kafka.archive.verify import verify_merged
 from lockstream.kafka.archive.view import view_run
 from lockstream.kafka.errors import VerificationFailed
@@ -13,6 +13,8 @@ from lockstream.kafka.errors import VerificationFailed
 
 def merge_run(run_folder: Path, patience: float = 0.0) -> Path:
     """Merge a run that nobody is archiving at the moment; what is merged already is left as it is.
+
+    Attempts that cut their tiles differently cannot share one file: their run keeps its links.
 
     Parameters
     ----------
@@ -41,6 +43,8 @@ def merge_run(run_folder: Path, patience: float = 0.0) -> Path:
         remove_taken_over(run_folder, view)
         if [file.path.name for file in view.files] == [RUN_FILE]:
             return view.files[0].path
+        if any(attempt.tiles != view.attempts[0].tiles for attempt in view.attempts):
+            return write_links(run_folder, view)  # one dataset has one shape of chunks
         merged = write_merged(run_folder, view)
         if faults := verify_merged(merged):
             merged.unlink()
