@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.runs import JUNK, TWO_FIELDS, FakeRun, Log, Record, record
 
-from lockstream.bridge.messages import Gap, Manifest, TileRecord
+from lockstream.bridge.messages import Field, Gap, Manifest, TileRecord
 from lockstream.kafka.assembler import (
     Ended,
     Event,
@@ -213,6 +214,16 @@ def test_a_newer_attempt_supersedes_what_is_pending_and_what_comes_late() -> Non
 def test_a_newer_attempt_after_the_end() -> None:
     log = [START, *RUN.step(0), record(RUN.ended(status="stopped")), record(NEXT.started), *NEXT.step(2)]
     assert kinds(feed(log)) == ["Started", "Step", "Ended", "Started", "Step"]
+
+
+def test_an_attempt_with_other_fields_is_not_of_this_run() -> None:
+    u, n = TWO_FIELDS
+    for fields in ((u,), (u, n, Field("v", (6, 5))), (Field("u", (6, 5), "f8"), n), (Field("u", (5, 5)), n)):
+        other = replace(NEXT, fields=fields)
+        events = feed([START, *RUN.step(0)[:1], record(other.started), *RUN.step(0)[1:], *other.step(2)])
+        assert kinds(events)[:3] == ["Started", "Fault", "Step"]
+        assert "other fields" in events[1].reason  # type: ignore[attr-defined]
+        assert set(kinds(events)[3:]) == {"Fault"}
 
 
 def test_steps_of_a_newer_attempt_begin_after_its_checkpoint() -> None:

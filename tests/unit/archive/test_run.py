@@ -137,6 +137,17 @@ def test_a_newer_attempt_replaces_steps_from_its_checkpoint_on(
     assert describe(tmp_path / "fake").attempts == 2
 
 
+@pytest.mark.parametrize("change", [{"tile_bytes": 20}, {"tile_bytes": 1000}, {"more": {"codec": "deflate"}}])
+@pytest.mark.parametrize("on_end", ["links", "merge"])
+def test_an_attempt_may_cut_and_compress_otherwise(
+    tmp_path: Path, change: dict[str, Any], on_end: str
+) -> None:
+    newer = replace(RUN, attempt=1, after_step=1, **change)
+    archive(tmp_path, [RUN.logs(range(4), None)[0] + newer.logs(range(2, 6))[0]], on_end=on_end)
+    assert verified(tmp_path / "fake").status == "completed"
+    assert_shows(tmp_path / "fake", {0: RUN, 1: RUN} | dict.fromkeys(range(2, 6), newer))
+
+
 def test_two_attempts_in_several_partitions(tmp_path: Path) -> None:
     old, newer = replace(RUN, partitions=2), replace(RUN, partitions=2, attempt=1, after_step=1)
     logs = [a + b for a, b in zip(old.logs(range(5), "stopped"), newer.logs(range(2, 9)), strict=True)]
