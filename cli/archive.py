@@ -154,12 +154,16 @@ def export(path: Path, zarr: Path) -> None:
     """Write the run at PATH as a Zarr store, through xarray."""
     from lockstream.bridge.errors import ConfigurationError
     from lockstream.kafka import open_run
+    from lockstream.kafka.archive.export import write_zarr
 
     import_module("zarr")  # xarray's own complaint would not name the cure
     if zarr.exists():
         raise ConfigurationError("--zarr", str(zarr), "is there already; name a new store")
     with open_run(path) as dataset:
-        dataset.drop_encoding().to_zarr(zarr)
+        try:
+            write_zarr(dataset, zarr)
+        except OSError as error:
+            raise ConfigurationError("--zarr", str(zarr), f"cannot be written ({error.strerror})") from None
     click.echo(f"{zarr}")
 
 
@@ -190,7 +194,7 @@ def _show_descriptions(descriptions: "list[Description]") -> None:
         (
             d.run,
             d.status,
-            f"{d.steps} ({d.first_step}..{d.last_step})",
+            f"{d.steps} ({d.first_step}..{d.last_step})" if d.steps else "0",
             str(d.attempts),
             str(d.gaps),
             str(d.quarantined),

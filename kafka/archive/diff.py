@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
+
+from lockstream.kafka.archive.account import GROUP, UNREADABLE
 from lockstream.kafka.archive.layout import RUN_FILE
 from lockstream.kafka.archive.recovery import open_sealed
+from lockstream.kafka.errors import ArchiveDamaged
 
 
 def differences(first: Path, second: Path) -> Iterator[str]:
@@ -20,20 +24,27 @@ def differences(first: Path, second: Path) -> Iterator[str]:
         If a file cannot be read.
     """
     with open_sealed(first / RUN_FILE) as a, open_sealed(second / RUN_FILE) as b:
-        names = [{name for name in file if name != "lockstream"} for file in (a, b)]
-        for name in sorted(names[0] ^ names[1]):
-            yield f"{name}: only in {(first if name in names[0] else second) / RUN_FILE}"
-        if a["step"][()].tolist() != b["step"][()].tolist():
-            only = sorted(set(a["step"][()].tolist()) ^ set(b["step"][()].tolist()))
-            yield f"step: {len(a['step'])} steps against {len(b['step'])}; in one of them only: {only[:10]}"
-            return
-        steps = a["step"][()].tolist()
-        for name in sorted(names[0] & names[1]):
-            if (a[name].shape, a[name].dtype) != (b[name].shape, b[name].dtype):
-                yield f"{name}: {a[name].dtype}{a[name].shape} against {b[name].dtype}{b[name].shape}"
-            elif len(a[name].shape) > 1:
-                for row, step in enumerate(steps):
-                    if a[name][row].tobytes() != b[name][row].tobytes():
-                        yield f"{name}: step {step} differs"
-            elif a[name][()].tobytes() != b[name][()].tobytes():
-                yield f"{name}: differs"
+        try:
+            yield from _compare(a, b)
+        except UNREADABLE as error:
+            raise ArchiveDamaged(f"{first} and {second} cannot be compared to their end: {error}") from None
+
+
+def _compare(a: h5py.File, b: h5py.File) -> Iterator[str]:
+    names = [{name for name in file if name != GROUP} for file in (a, b)]
+    for name in sorted(names[0] ^ names[1]):
+        yield f"{name}: only in {(a if name in names[0] else b).filename}"
+    steps, others = (file["step"][()].tolist() if "step" in file else [] for file in (a, b))
+    if steps != others:
+        only = sorted(set(steps) ^ set(others))
+        yield f"step: {len(steps)} steps against {len(others)}; in one of them only: {only[:10]}"
+        return
+    for name in sorted(names[0] & names[1]):
+        if (a[name].shape, a[name].dtype) != (b[name].shape, b[name].dtype):
+            yield f"{name}: {a[name].dtype}{a[name].shape} against {b[name].dtype}{b[name].shape}"
+        elif len(a[name].shape) > 1:
+            for row, step in enumerate(steps):
+                if a[name][row].tobytes() != b[name][row].tobytes():
+                    yield f"{name}: step {step} differs"
+        elif a[name][()].tobytes() != b[name][()].tobytes():
+            yield f"{name}: differs"

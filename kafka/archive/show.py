@@ -8,6 +8,7 @@ from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
 from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.view import ledger_of, view_run
+from lockstream.kafka.errors import NotAnArchive
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,7 +17,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     Parameters
     ----------
     run, status
-        Its id; ``completed``, ``stopped``, ``failed``, or ``open`` while no run-ended has come.
+        Its id; ``completed``, ``stopped``, ``failed``, ``open`` while no run-ended has come, or ``unsealed``
+        while there is nothing yet.
     attempts, segments
         How many attempts it has, and how many sealed segments beside a merged file.
     steps, first_step, last_step
@@ -33,18 +35,18 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     status: str
-    attempts: int
-    segments: int
-    steps: int
-    first_step: int
-    last_step: int
-    gaps: int
-    quarantined: int
-    fields: tuple[str, ...]
-    diagnostics: tuple[str, ...]
-    raw_bytes: int
-    stored_bytes: int
-    is_merged: bool
+    attempts: int = 0
+    segments: int = 0
+    steps: int = 0
+    first_step: int = -1
+    last_step: int = -1
+    gaps: int = 0
+    quarantined: int = 0
+    fields: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
+    raw_bytes: int = 0
+    stored_bytes: int = 0
+    is_merged: bool = False
 
 
 def describe(run_folder: Path) -> Description:
@@ -52,10 +54,13 @@ def describe(run_folder: Path) -> Description:
 
     Raises
     ------
-    ArchiveDamaged, NotAnArchive
+    ArchiveDamaged
         If it cannot be read.
     """
-    view, segments = view_run(run_folder), segment_paths(run_folder)
+    try:
+        view, segments = view_run(run_folder), segment_paths(run_folder)
+    except NotAnArchive:  # one run that has just begun must not hide all the others
+        return Description(run=run_folder.name, status="unsealed")
     entries = ledger_of(view)
     newest = view.newest
     merged = merged_file(run_folder)

@@ -45,9 +45,9 @@ def write_xdmf(run_folder: Path) -> Path:
 
 def _lines(started: RunStarted, fields: list[Field], times: list[float]) -> Iterator[str]:
     yield '<?xml version="1.0"?>\n<Xdmf Version="3.0">\n<Domain>\n'
-    for shape in dict.fromkeys(field.shape for field in fields):
-        group = [field for field in fields if field.shape == shape]
-        name = quoteattr(f"{started.run} {'x'.join(map(str, shape))}")
+    for axes in dict.fromkeys(field.axes for field in fields):
+        group = [field for field in fields if field.axes == axes]
+        name = quoteattr(f"{started.run} {' '.join(axis.name for axis in axes)}")
         yield f'<Grid Name={name} GridType="Collection" CollectionType="Temporal">\n'
         for row, time in enumerate(times):
             yield _grid(group, row, len(times), time)
