@@ -60,17 +60,19 @@ def show(run: str, offset: int, partition: int, overrides: tuple[str, ...]) -> N
 
 
 @quarantine.command()
-@click.argument("run_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--into", type=click.Path(path_type=Path), required=True, help="An archive folder for the new try."
 )
 @click.option("--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE", help="As kafka.… or archive.…")
-def retry(run_folder: Path, into: Path, overrides: tuple[str, ...]) -> None:
-    """Archive a run once more with this version of Lockstream, and say what it understands now.
+def retry(path: Path, into: Path, overrides: tuple[str, ...]) -> None:
+    """Archive the run at PATH once more with this version of Lockstream, and say what it understands now.
 
     Sealed files are never changed: the new try goes into another archive folder.
     """
+    from lockstream.bridge.errors import ConfigurationError
     from lockstream.bridge.settings import convert, read_tables
+    from lockstream.kafka.archive.layout import one_run
     from lockstream.kafka.archive.quarantine import quarantined
     from lockstream.kafka.archive.reprocess import reprocess
     from lockstream.kafka.archive.settings import ArchiveSettings
@@ -78,7 +80,10 @@ def retry(run_folder: Path, into: Path, overrides: tuple[str, ...]) -> None:
 
     tables = read_tables(None, overrides=overrides)
     settings = convert(tables.get("archive", {}) | {"folder": str(into)}, ArchiveSettings, "archive")
+    run_folder = one_run(path)
     run = view_run(run_folder).source.run
+    if (into / run).resolve() == run_folder.resolve():
+        raise ConfigurationError("--into", str(into), "is where the run is; name another archive folder")
     again = reprocess(tables.get("kafka", {}), run, settings)
     before, after = ((len(view_run(f).steps), _count(quarantined(f))) for f in (run_folder, again))
     click.echo(f"{run_folder}: {before[0]} steps, {before[1]} records quarantined")

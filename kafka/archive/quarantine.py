@@ -8,6 +8,7 @@ import msgspec
 from lockstream.bridge.client import KafkaOptions
 from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.archive.view import ledger_of, view_run
+from lockstream.kafka.errors import NotAnArchive
 from lockstream.kafka.log import Cluster, Record, check_available, read_range, reader
 
 
@@ -32,14 +33,17 @@ class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def quarantined(run_folder: Path) -> Iterator[Quarantined]:
-    """Yield what the ledgers of a run call quarantined.
+    """Yield what the ledgers of a run call quarantined; nothing while nothing is sealed.
 
     Raises
     ------
-    ArchiveDamaged, NotAnArchive
+    ArchiveDamaged
         If they cannot be read.
     """
-    view = view_run(run_folder)
+    try:
+        view = view_run(run_folder)
+    except NotAnArchive:
+        return
     for entry in ledger_of(view):
         if entry.outcome is Outcome.QUARANTINED:
             yield Quarantined(
