@@ -8,43 +8,15 @@ not yet acknowledged is bounded in bytes: `acquire` waits when the bound is reac
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-import confluent_kafka
-import numpy as np
-
-from lockstream.bridge.client import (
-    KafkaOptions,
-    admin_client,
-    client_config,
-    first_contact,
-    servers_of,
-    with_options,
-)
-from lockstream.bridge.codecs import deflate
-from lockstream.bridge.errors import ConfigurationError, DeliveryFailed
-from lockstream.bridge.messages import (
-    DTYPES,
-    Manifest,
-    Message,
-    RunStarted,
-    Tile,
-    TileRecord,
-    check_diagnostics,
-    run_topic,
-)
-from lockstream.bridge.rounding import round_mantissa
-from lockstream.bridge.settings import StreamSettings
-from lockstream.bridge.tiles import tile_offsets
-from lockstream.bridge.topics import MAX_MESSAGE_BYTES, TopicExists, create_topic, run_topic_settings
-from lockstream.bridge.wire import crc32c, encode
+from lockstream.bridge.errors import DeliveryFailed
+from lockstream.bridge.frames import Arrays, Step, empty_frame, step_messages
+from lockstream.bridge.messages import Message, RunStarted, check_diagnostics
+from lockstream.bridge.wire import encode
 
 FRAMES = 2  # one is filled while the other is sent
-MAX_QUEUED_RECORDS = 1_000_000
 POLL_SECONDS = 0.1
-
-Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 class Producer(Protocol):
@@ -55,14 +27,6 @@ class Producer(Protocol):
 
     def poll(self, timeout: float) -> int:
         """Serve delivery reports."""
-
-
-class Step(NamedTuple):
-    """What a frame is about."""
-
-    number: int
-    time: float
-    diagnostics: Mapping[str, float | None]
 
 
 class Progress(NamedTuple):
@@ -79,53 +43,6 @@ class Progress(NamedTuple):
     accepted: int
     acknowledged: int
     outstanding: int
-
-
-def begin_publishing(started: RunStarted, settings: StreamSettings, options: KafkaOptions) -> "Publisher":
-    """Make the run's topic and a publisher for it, and send ``run-started``.
-
-    Raises
-    ------
-    UserError
-        If a setting will not do, nobody answers, or the topic cannot be made.
-    """
-    if started.step_bytes > settings.buffer_bytes:
-        raise ConfigurationError(
-            "stream.buffer_bytes", settings.buffer_bytes, f"one step has {started.step_bytes}: make it larger"
-        )
-    config = {
-        "linger.ms": 1,  # tiles are large: there is nothing to wait for
-        **client_config(
-            options,
-            enable_idempotence=True,
-            acks="all",
-            compression_type="none",
-            message_max_bytes=MAX_MESSAGE_BYTES,
-            queue_buffering_max_kbytes=max(settings.buffer_bytes + started.step_bytes, 1 << 24) >> 10,
-            queue_buffering_max_messages=MAX_QUEUED_RECORDS,
-        ),
-    }
-    producer = with_options(confluent_kafka.Producer, config)
-    admin = admin_client(options)
-    first_contact(admin, servers_of(options))
-    topic = run_topic(started.run)
-    try:
-        create_topic(
-            admin,
-            topic,
-            partitions=started.partitions,
-            replication=settings.replication,
-            settings=run_topic_settings(settings.retention_hours),
-        )
-    except TopicExists:
-        raise ConfigurationError(
-            "run.id",
-            started.run,
-            f"topic {topic!r} holds a run of that name; choose another id, or delete it",
-        ) from None
-    publisher = Publisher(producer, topic, started, settings.buffer_bytes)
-    publisher.send_now(started)
-    return publisher
 
 
 class Publisher:
@@ -152,7 +69,7 @@ class Publisher:
         self._waiting_for: dict[int, int] = {}  # records without a delivery report yet, by step
         self._failure: Exception | None = None
         self._stopped = False
-        self._free = [_empty_frame(started) for _ in range(FRAMES)]
+        self._free = [empty_frame(started) for _ in range(FRAMES)]
         self._submitted: queue.SimpleQueue[tuple[Step, Arrays] | None] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send_all, name="lockstream-sender", daemon=True)
         self._poller = threading.Thread(target=self._poll_all, name="lockstream-poller", daemon=True)
@@ -260,46 +177,11 @@ class Publisher:
             self._fail(error)
 
     def _send(self, step: Step, frame: Arrays, partition: int) -> None:
-        tiles = list(self._cut(step, frame))
-        records: tuple[TileRecord, ...] = tuple(tile.record for tile in tiles)
-        manifest = Manifest(
-            run=self.started.run,
-            attempt=self.started.attempt,
-            step=step.number,
-            time=step.time,
-            tiles=records,
-            diagnostics=dict(step.diagnostics),
-        )
+        messages = step_messages(step, frame, self.started)
         with self._changed:
-            self._waiting_for[step.number] = len(tiles) + 1
-        messages: list[Message] = [*tiles, manifest]
+            self._waiting_for[step.number] = len(messages)
         for message in messages:
             self._produce(partition, *encode(message), step.number)
-
-    def _cut(self, step: Step, frame: Arrays) -> Iterator[Tile]:
-        started = self.started
-        for field in started.fields:
-            array = frame[field.name]
-            if field.name in started.rounding:
-                round_mantissa(array, started.rounding[field.name])
-            for offset, extent in tile_offsets(field.shape, started.tiles[field.name]):
-                elements = array[tuple(slice(o, o + e) for o, e in zip(offset, extent, strict=True))]
-                packed = deflate(elements) if started.codec == "deflate" else b""
-                is_packed = 0 < len(packed) < elements.nbytes
-                yield Tile(
-                    run=started.run,
-                    attempt=started.attempt,
-                    step=step.number,
-                    field=field.name,
-                    dtype=field.dtype,
-                    shape=field.shape,
-                    offset=offset,
-                    extent=extent,
-                    codec="deflate" if is_packed else "none",
-                    raw_size=elements.nbytes,
-                    crc32c=crc32c(elements),
-                    payload=packed if is_packed else elements,
-                )
 
     def _produce(self, partition: int, headers: Any, value: Any, step: int) -> None:
         def report(error: object, _message: object) -> None:
@@ -337,11 +219,3 @@ class Publisher:
     def _poll_all(self) -> None:
         while not self._stopped:
             self._producer.poll(POLL_SECONDS)
-
-
-def _empty_frame(started: RunStarted) -> Arrays:
-    # Zeroed by hand: pages that nobody touched before would fault in the simulation's time.
-    frame = {field.name: np.empty(field.shape, DTYPES[field.dtype]) for field in started.fields}
-    for array in frame.values():
-        array.fill(0)
-    return frame

@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from operator import index
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
 from lockstream.bridge.client import KafkaOptions
 from lockstream.bridge.errors import (
-    ConfigurationError,
     DeliveryFailed,
     LockstreamError,
     StreamClosed,
     UserError,
 )
+from lockstream.bridge.frames import Step
 from lockstream.bridge.gather import Block, FrameGatherer
-from lockstream.bridge.messages import DTYPES, MAX_STEP, Field, RunEnded, RunStarted, is_run_id
-from lockstream.bridge.publisher import Progress, Publisher, Step, begin_publishing
+from lockstream.bridge.messages import MAX_STEP, Field
+from lockstream.bridge.opening import begin_publishing
+from lockstream.bridge.publisher import Progress, Publisher
+from lockstream.bridge.run_messages import Status, run_ended, run_started
 from lockstream.bridge.settings import StreamSettings, read_tables
-from lockstream.bridge.tiles import tile_shape
-from lockstream.bridge.wire import encode
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-Status = Literal["completed", "stopped", "failed"]
 T = TypeVar("T")
 
 
@@ -107,15 +101,13 @@ def open_stream(
     options = read_tables(None).get("kafka", {}) if kafka is None else kafka
 
     def begin() -> Publisher:
-        started = _run_started(
+        started = run_started(
             run,
             fields,
             settings,
             attempt=attempt,
             time_units=time_units,
             configuration=dict(configuration or {}),
-            environment=_environment(),
-            started=_now(),
         )
         return begin_publishing(started, settings, options)
 
@@ -251,7 +243,9 @@ class Stream:
                 publish_seconds=self._publish_seconds,
                 wait_seconds=self._wait_seconds,
             )
-            publisher.send_now(_run_ended(publisher.started, status, reason, self._last_step, summary))
+            measured = {"publish_seconds": summary.publish_seconds, "wait_seconds": summary.wait_seconds}
+            ended = run_ended(publisher.started, status, reason, summary.accepted, self._last_step, measured)
+            publisher.send_now(ended)
             self._wait_for_acknowledgements(publisher)
             return summary
         finally:
@@ -292,63 +286,5 @@ def _on_rank_0(comm: MPI.Comm, action: Callable[[], T]) -> T | None:
     return result
 
 
-def _run_started(run: str, fields: Sequence[Field], settings: StreamSettings, **about: Any) -> RunStarted:
-    if not is_run_id(run):
-        raise ConfigurationError(
-            "run.id", run, "use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a-z or 0-9"
-        )
-    tiles = {f.name: tile_shape(f.shape, DTYPES[f.dtype].itemsize, settings.tile_bytes) for f in fields}
-    try:
-        started = RunStarted(
-            run=run,
-            fields=tuple(fields),
-            tiles=tiles,
-            partitions=settings.partitions,
-            codec=settings.codec,
-            rounding=settings.rounding,
-            **about,
-        )
-        encode(started)  # what cannot be sent is refused before there is a topic
-        return started
-    except (ValueError, TypeError, OverflowError) as error:
-        raise UserError(f"run {run!r}: {error}") from None
-
-
-def _run_ended(
-    started: RunStarted, status: Status, reason: str, last_step: int, summary: StreamSummary
-) -> RunEnded:
-    return RunEnded(
-        run=started.run,
-        attempt=started.attempt,
-        status=status,
-        reason=reason,
-        steps=summary.accepted,
-        last_step=last_step,
-        ended=_now(),
-        measured={"publish_seconds": summary.publish_seconds, "wait_seconds": summary.wait_seconds},
-    )
-
-
-def _environment() -> dict[str, str]:
-    """Versions, host and Slurm job: what helps to repeat a run."""
-    packages = ("lockstream", "numpy", "mpi4py", "confluent-kafka")
-    found = {"python": platform.python_version(), "host": platform.node()}
-    for package in packages:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    slurm = (
-        "SLURM_JOB_ID",
-        "SLURM_JOB_NAME",
-        "SLURM_CLUSTER_NAME",
-        "SLURM_JOB_NODELIST",
-        "SLURM_RESTART_COUNT",
-    )
-    return found | {name.lower(): os.environ[name] for name in slurm if name in os.environ}
-
-
 def _finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -11,8 +11,9 @@ from support.producer import FakeProducer
 from support.runs import TWO_FIELDS, FakeRun
 
 from lockstream.bridge.errors import DeliveryFailed
+from lockstream.bridge.frames import Step
 from lockstream.bridge.messages import Manifest, RunStarted, Tile
-from lockstream.bridge.publisher import Publisher, Step
+from lockstream.bridge.publisher import Publisher
 from lockstream.bridge.wire import elements
 
 RUN = FakeRun(fields=TWO_FIELDS)

@@ -20,8 +20,8 @@ from lockstream.bridge.errors import (
 )
 from lockstream.bridge.gather import BlockMismatch
 from lockstream.bridge.messages import Manifest, RunEnded, RunStarted
+from lockstream.bridge.opening import begin_publishing as real_begin_publishing
 from lockstream.bridge.publisher import Publisher
-from lockstream.bridge.publisher import begin_publishing as real_begin_publishing
 
 U = Field("u", (6, 5))
 BLOCK = {"u": Block(np.ones((6, 5), "f4"), (0, 0))}
