@@ -30,7 +30,7 @@ from support.programs import LOCKSTREAM, run
 from support.runs import JUNK, TWO_FIELDS, FakeRun, record
 from support.waiting import wait_until
 
-from lockstream.bridge.messages import run_topic
+from lockstream.bridge.messages import Field, run_topic
 from lockstream.kafka.archive.against_kafka import compare_with_kafka
 from lockstream.kafka.archive.archiver import Archiver
 from lockstream.kafka.archive.layout import segment_paths
@@ -95,17 +95,17 @@ def test_an_archiver_killed_again_and_again_loses_nothing(
     broker: BrokerInfo, run_id: str, tmp_path: Path
 ) -> None:
     chance = random.Random(3)  # noqa: S311
-    source = replace(a_run(run_id), fields=(FakeRun().fields[0].__class__("u", (96, 80)),), tile_bytes=4096)
+    source = FakeRun(run=run_id, fields=(Field("u", (96, 80)),), tile_bytes=4096)
     stored(broker, run_id, source.logs(range(60)))
-    words = ("--run", run_id, "--set", f"archive.segment_bytes={2 * source.started.step_bytes}")
+    words = ("--run", run_id, "--set", "archive.segment_bytes=1")
     sealed, kills = 0, 0
-    while sealed < 18:
-        with archiver_process(broker, tmp_path, *words) as process:
+    while sealed < 40:
+        with archiver_process(broker, tmp_path, *words, "--set", "archive.on_end=links") as process:
             due = sealed + chance.randrange(1, 6)
             wait_until(lambda: len(segment_paths(tmp_path / run_id)) >= due or process.poll() is not None)  # noqa: B023
             kills += process.poll() is None
-        sealed = len(segment_paths(tmp_path / run_id)) or 99
-    assert kills >= 3
+        sealed = len(segment_paths(tmp_path / run_id))
+    assert kills
     done = run(LOCKSTREAM, "archive", "follow", "--archive", tmp_path, *words, env=environment(broker))
     assert done.returncode == 0, done.stderr
     checked = run(LOCKSTREAM, "archive", "verify", "--against-kafka", tmp_path, env=environment(broker))
@@ -223,12 +223,12 @@ def test_markers_of_transactions_are_accounted_for(broker: BrokerInfo, run_id: s
     make_topic(broker, run_id)
     producer = Producer(options(broker) | {"transactional.id": run_id})
     producer.init_transactions(20)
-    for begin, end in [(producer.commit_transaction, log[:8]), (producer.abort_transaction, [JUNK] * 3)]:
+    for finish, part in [(producer.commit_transaction, log[:8]), (producer.abort_transaction, [JUNK] * 3)]:
         producer.begin_transaction()
-        for headers, value in end:
+        for headers, value in part:
             producer.produce(run_topic(run_id), value, partition=0, headers=headers)
         producer.flush(20)
-        begin(20)
+        finish(20)
     produce(broker, run_id, [log[8:]])
     follow(broker, tmp_path, run_id)
     result = verified(broker, tmp_path / run_id)

@@ -82,12 +82,9 @@ def test_a_late_joiner_reads_from_step_0(broker: BrokerInfo, run_id: str) -> Non
 
 
 def test_a_run_that_is_there_already_is_refused(broker: BrokerInfo, run_id: str) -> None:
-    for number in range(2):
-        if number == 0:
-            open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker)).close()
-        else:
-            with pytest.raises(ConfigurationError, match="choose another id"):
-                open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker))
+    open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker)).close()
+    with pytest.raises(ConfigurationError, match="choose another id"):
+        open_stream(MPI.COMM_SELF, run=run_id, fields=[U], kafka=options(broker))
     done = mpirun(2, sys.executable, "-m", "mpi4py", PROGRAM, run_id, "1", "1", env=environment(broker))
     assert done.returncode != 0
     assert "choose another id" in done.stderr
