@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 
 from lockstream.bridge.client import KafkaOptions
+from lockstream.bridge.errors import ConfigurationError
 from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.archive.view import ledger_of, view_run
 from lockstream.kafka.errors import NotAnArchive
-from lockstream.kafka.log import Cluster, Record, check_available, read_range, reader
+from lockstream.kafka.log import Cluster, Record, offsets_available, read_range, reader
 
 
 class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,17 +57,23 @@ def quarantined(run_folder: Path) -> Iterator[Quarantined]:
 
 
 def fetch_record(options: KafkaOptions, run: str, partition: int, offset: int) -> Record | None:
-    """Read one record of a run's topic again, None if there is none at that offset.
+    """Read one record of a run's topic again, None where Kafka uses the offset itself.
 
     Raises
     ------
-    NoSuchRun, ArchiveRefused, LogUnavailable
-        If Kafka does not have it any more, or does not answer.
+    ConfigurationError
+        If Kafka has no such partition or offset, or does not have it any more.
+    NoSuchRun, LogUnavailable
+        If it has no such run, or does not answer.
     """
     topic = Cluster(options).topic(run)
+    if partition >= topic.partitions:
+        raise ConfigurationError("--partition", partition, f"run {run!r} has 0 to {topic.partitions - 1}")
     consumer = reader(options, enable_partition_eof=True)
     try:
-        check_available(consumer, topic.name, partition, offset)
+        low, high = offsets_available(consumer, topic.name, partition)
+        if not low <= offset < high:
+            raise ConfigurationError("OFFSET", offset, f"{topic.name}[{partition}] has {low} to {high - 1}")
         return next(read_range(consumer, topic.name, partition, offset, offset + 1), None)
     finally:
         consumer.close()
