@@ -101,7 +101,7 @@ def test_an_archiver_killed_again_and_again_loses_nothing(
     sealed, kills = 0, 0
     while sealed < 40:
         with archiver_process(broker, tmp_path, *words, "--set", "archive.on_end=links") as process:
-            due = sealed + chance.randrange(1, 6)
+            due = sealed + chance.randrange(3, 16)
             wait_until(lambda: len(segment_paths(tmp_path / run_id)) >= due or process.poll() is not None)  # noqa: B023
             kills += process.poll() is None
         sealed = len(segment_paths(tmp_path / run_id))
