@@ -349,10 +349,10 @@ def _tile_count(field: Field, tile: tuple[int, ...]) -> int:
 
 def _check_rounding(field: Field | None, name: str, keep_bits: int) -> None:
     if field is None or field.dtype not in MANTISSA_BITS:
-        raise ValueError(f"rounding of {name!r}: there is no such field of dtype f4 or f8")
+        raise ValueError(f"stream.rounding.{name} = {keep_bits}: no field of that name has dtype f4 or f8")
     if not 1 <= keep_bits < MANTISSA_BITS[field.dtype]:
         raise ValueError(
-            f"rounding of {name!r}: keep 1 to {MANTISSA_BITS[field.dtype] - 1} bits, not {keep_bits}"
+            f"stream.rounding.{name} = {keep_bits}: keep 1 to {MANTISSA_BITS[field.dtype] - 1} mantissa bits"
         )
 
 
