@@ -128,20 +128,42 @@ class Cluster:
             raise NoSuchRun(
                 f"run {run!r}: Kafka has no topic {name!r}; runs there: {', '.join(self.runs()) or 'none'}"
             )
+        return self._described(name)
+
+    def confirm(self, topic: Topic) -> None:
+        """Make sure that a topic still is the log that it was; what was read of it before came from that log.
+
+        Raises
+        ------
+        NoSuchRun
+            If it was deleted.
+        ArchiveRefused
+            If it was deleted and made again, or is compacted by now.
+        """
+        if (found := self._described(topic.name)) != topic:
+            raise ArchiveRefused(
+                f"topic {topic.name!r} had id {topic.topic_id} with {topic.partitions} partitions, now it has id "
+                f"{found.topic_id} with {found.partitions}: it was changed, or deleted and made again, meanwhile; "
+                "archive it into another folder"
+            )
+
+    def _described(self, name: str) -> Topic:
+        resource = ConfigResource(ResourceType.TOPIC, name)
         try:
             futures = self._admin.describe_topics(TopicCollection([name]), request_timeout=ANSWER_SECONDS)
+            configs = self._admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)
             described = futures[name].result()
-            resource = ConfigResource(ResourceType.TOPIC, name)
-            config = self._admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)[
-                resource
-            ].result()
+            policy = configs[resource].result()["cleanup.policy"].value
         except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise NoSuchRun(f"topic {name!r} is not in Kafka any more: it was deleted") from None
             raise LogUnavailable(f"topic {name!r} cannot be described: {error.args[0].str()}") from None
-        if "compact" in config["cleanup.policy"].value:
+        if "compact" in policy:
             raise ArchiveRefused(
-                f"topic {name!r} has cleanup.policy={config['cleanup.policy'].value}: compaction removes records; "
+                f"topic {name!r} has cleanup.policy={policy}: compaction removes records; "
                 f"set it to delete (kafka-configs --alter --topic {name} --add-config cleanup.policy=delete)"
             )
+        run = name.removeprefix(TOPIC_PREFIX)
         return Topic(run, name, str(described.topic_id), self._id, len(described.partitions))
 
     def _topics(self) -> list[str]:

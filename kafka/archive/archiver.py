@@ -1,8 +1,9 @@
 """The archiver: follows runs from Kafka into the archive, as many at once as there are."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
@@ -19,7 +20,7 @@ from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused, NoSuchRun
 from lockstream.kafka.log import Cluster, LogUnavailable, Topic, check_available, reader, record_of
 
 GROUP = "lockstream-archiver"
-LOOK_SECONDS = 1.0  # between two looks for new runs
+LOOK_SECONDS = 1.0  # between two looks for new runs, and at the topic of one that is at hand
 TICK_SECONDS = 0.25
 BATCH = 16  # records taken at once: up to 16 MiB
 
@@ -64,6 +65,7 @@ class Archiver:
         self._read_to_end: set[tuple[str | None, int | None]] = set()  # topics and partitions
         self._done: set[str] = set()
         self._refused: dict[str, str] = {}
+        self._stop = Flag()
 
     def follow(self, stop: Flag) -> bool:
         """Archive until all named runs have ended, or `stop` is set.
@@ -82,6 +84,7 @@ class Archiver:
         ArchiveUnwritable
             If the disk is full, read-only or gone.
         """
+        self._stop = stop
         try:
             with ExitStack() as stack:
                 consumer = reader(self._options, GROUP, enable_partition_eof=True)
@@ -100,7 +103,7 @@ class Archiver:
         while not stop.is_set() and not self._is_complete():
             now = monotonic()
             if now >= look:
-                self._look_for_runs(consumer)
+                self._look(consumer)
                 look = now + LOOK_SECONDS
             if now >= tick:
                 self._tick(consumer)
@@ -111,6 +114,46 @@ class Archiver:
             run.seal()
             self._commit_run(consumer, run)
 
+    def _look(self, consumer: Consumer) -> None:
+        """See what has changed in Kafka; a broker that is away comes back."""
+        try:
+            self._look_for_runs(consumer)
+            self._check_next_topic(consumer)
+        except LogUnavailable as error:
+            _log.warning("%s; looking again", error)
+
+    def _look_for_runs(self, consumer: Consumer) -> None:
+        known = self._done | set(self._refused) | {run.topic.run for run in self._active.values()}
+        if not self._wanted or not self._wanted <= known:
+            for name in self._cluster.runs():
+                if name not in known and (not self._wanted or name in self._wanted):
+                    self._begin(consumer, name)
+
+    def _check_next_topic(self, consumer: Consumer) -> None:
+        """Give a run up whose topic was deleted, made again or compacted: no record would ever say so."""
+        if not self._active:
+            return
+        name, run = next(iter(self._active.items()))
+        self._active[name] = self._active.pop(name)  # the others have their turn
+        try:
+            self._cluster.confirm(run.topic)
+        except (ArchiveRefused, NoSuchRun) as error:
+            self._give_up(consumer, run, error)
+
+    def _confirm(self, topic: Topic) -> None:
+        """Make sure that what was read is of that topic, waiting for a broker that is away."""
+        while True:
+            try:
+                self._cluster.confirm(topic)
+            except NoSuchRun:
+                return  # deleted only after everything that came from it was read
+            except LogUnavailable as error:
+                _log.warning("%s; nothing is sealed before it does", error)
+                if self._stop.wait(LOOK_SECONDS):
+                    raise
+            else:
+                return
+
     def _close(self) -> None:
         for run in self._active.values():
             run.close()
@@ -118,20 +161,11 @@ class Archiver:
     def _is_complete(self) -> bool:
         return bool(self._wanted) and self._wanted <= self._done
 
-    def _look_for_runs(self, consumer: Consumer) -> None:
-        known = self._done | set(self._refused) | {run.topic.run for run in self._active.values()}
-        for name in self._runs_to_look_for():
-            if name not in known:
-                self._begin(consumer, name)
-
-    def _runs_to_look_for(self) -> Iterator[str]:
-        if len(self._done) < len(self._wanted) or not self._wanted:
-            yield from (run for run in self._cluster.runs() if not self._wanted or run in self._wanted)
-
     def _begin(self, consumer: Consumer, name: str) -> None:
         try:
             topic = self._cluster.topic(name)
-            run = RunArchiver(self._archive, topic, self._settings, self._partitions_of(topic))
+            chosen = self._partitions_of(topic)
+            run = RunArchiver(self._archive, topic, self._settings, chosen, partial(self._confirm, topic))
         except NoSuchRun:
             return  # deleted since the look
         except UserError as error:
@@ -140,8 +174,10 @@ class Archiver:
         try:
             for partition, offset in run.next_offsets.items():
                 check_available(consumer, topic.name, partition, offset)
-        except UserError as error:
+        except LockstreamError as error:
             run.close()
+            if not isinstance(error, UserError):
+                raise
             self._refuse(name, error)
             return
         _log.info("following run %s from offsets %s", name, run.next_offsets)
@@ -159,7 +195,10 @@ class Archiver:
         if self._wanted:
             raise error
         _log.error("run %s is left out: %s", name, error)
-        self._refused[name] = f"run {name}: {error}"
+        if not isinstance(
+            error, NoSuchRun
+        ):  # of all runs, some may go; nothing was missed that one could still get
+            self._refused[name] = f"run {name}: {error}"
 
     def _take(self, consumer: Consumer, message: Message) -> None:
         error = message.error()
@@ -168,20 +207,31 @@ class Archiver:
             return
         run = self._active.get(message.topic() or "")
         try:
-            record = record_of(message)
-        except (ArchiveRefused, LogUnavailable) as error:
+            record = record_of(message) if run or not message.topic() else None
+            if record is None or run is None:
+                return  # an error that passes, or the last records of a run that is done
+            for event in run.take(record.partition, record.offset, record.headers, record.value):
+                self._report(run.topic.run, event)
+        except (ArchiveRefused, LogUnavailable) as refusal:
             if run is None:
                 raise
-            self._give_up(consumer, run, error)
-            return
-        if record is None or run is None:
-            return  # an error that passes, or the last records of a run that is done
-        for event in run.take(record.partition, record.offset, record.headers, record.value):
-            self._report(run.topic.run, event)
+            self._give_up(consumer, run, self._reason(consumer, run, refusal))
+
+    def _reason(self, consumer: Consumer, run: RunArchiver, error: LockstreamError) -> LockstreamError:
+        """Say more exactly why a log cannot be read on: which offsets are gone, if it still is the same."""
+        with suppress(LogUnavailable):
+            try:
+                self._cluster.confirm(run.topic)
+                for partition, offset in run.next_offsets.items():
+                    check_available(consumer, run.topic.name, partition, offset)
+            except UserError as reason:
+                return reason
+        return error
 
     def _give_up(self, consumer: Consumer, run: RunArchiver, error: LockstreamError) -> None:
-        """Keep what came so far and leave the run alone: its log cannot be read any further."""
-        run.seal()
+        """Keep what surely came from its log and leave the run alone: that cannot be read any further."""
+        with suppress(ArchiveRefused):
+            run.seal()
         self._let_go(consumer, run)
         self._refuse(run.topic.run, error)
 
@@ -193,13 +243,19 @@ class Archiver:
 
     def _tick(self, consumer: Consumer) -> None:
         for run in list(self._active.values()):
-            run.tick()
-            if not {(run.topic.name, p) for p in run.next_offsets} <= self._read_to_end:
-                continue  # a run that ended may go on behind that, with its next attempt
-            if run.status == "completed" or (run.status and self._wanted):
-                run.finish()
-                self._done.add(run.topic.run)
-                self._let_go(consumer, run)
+            try:
+                run.tick()
+                self._finish_if_due(consumer, run)
+            except ArchiveRefused as error:
+                self._give_up(consumer, run, error)
+
+    def _finish_if_due(self, consumer: Consumer, run: RunArchiver) -> None:
+        if not {(run.topic.name, p) for p in run.next_offsets} <= self._read_to_end:
+            return  # a run that ended may go on behind that, with its next attempt
+        if run.status == "completed" or (run.status and self._wanted):
+            run.finish()
+            self._done.add(run.topic.run)
+            self._let_go(consumer, run)
 
     def _commit_run(self, consumer: Consumer, run: RunArchiver) -> None:
         """Show in Kafka how far the run is sealed; only people and lag monitors look at it."""

@@ -4,7 +4,7 @@ Correctness rests on the sealed segments alone: they say how far the partition i
 archiver goes on from there, however the last one died.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
@@ -48,6 +48,8 @@ class PartitionArchiver:
         Which partition.
     settings
         When to seal.
+    confirm
+        Called before anything is sealed; raises if what was read may not be of `source`.
 
     Raises
     ------
@@ -57,9 +59,16 @@ class PartitionArchiver:
         If the archive was made from another log.
     """
 
-    def __init__(self, run_folder: Path, source: Source, partition: int, settings: ArchiveSettings) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        source: Source,
+        partition: int,
+        settings: ArchiveSettings,
+        confirm: Callable[[], None] = lambda: None,
+    ) -> None:
         self._run_folder, self._source, self._partition = run_folder, source, partition
-        self._settings = settings
+        self._settings, self._confirm = settings, confirm
         self._segment: SegmentWriter | None = None
         self._ledger: list[Entry] = []
         self._stack = ExitStack()
@@ -190,6 +199,7 @@ class PartitionArchiver:
         """Seal a segment that accounts for everything before offset `stop`."""
         if stop == self.sealed.next_offset:
             return
+        self._confirm()
         self._check_lock()
         position = Position(
             partition=self._partition,

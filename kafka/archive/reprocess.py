@@ -1,6 +1,7 @@
 """Archives a run once more from the first offset that the log has, into another folder."""
 
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 from lockstream.bridge.client import KafkaOptions
@@ -31,11 +32,12 @@ def reprocess(options: KafkaOptions, run: str, settings: ArchiveSettings) -> Pat
     NoSuchRun, ArchiveRefused, ArchiveLocked, LogUnavailable
         See there.
     """
-    topic = Cluster(options).topic(run)
+    cluster = Cluster(options)
+    topic = cluster.topic(run)
     consumer = reader(options, enable_partition_eof=True)
     folder = Path(settings.folder)
     try:
-        with RunArchiver(folder, topic, settings) as archiver:
+        with RunArchiver(folder, topic, settings, confirm=partial(cluster.confirm, topic)) as archiver:
             for partition, first in archiver.next_offsets.items():
                 check_available(consumer, topic.name, partition, first)
                 high = offsets_available(consumer, topic.name, partition)[1]

@@ -1,6 +1,6 @@
 """One run: the archivers of its partitions, and its ``run.h5``."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic
@@ -35,6 +35,8 @@ class RunArchiver:
         The ``[archive]`` table.
     partitions
         Which partitions; empty means all. Other archivers may take the others.
+    confirm
+        Called before anything is sealed; raises if what was read may not be of that topic.
 
     Raises
     ------
@@ -43,7 +45,12 @@ class RunArchiver:
     """
 
     def __init__(
-        self, archive: Path, topic: Topic, settings: ArchiveSettings, partitions: Collection[int] = ()
+        self,
+        archive: Path,
+        topic: Topic,
+        settings: ArchiveSettings,
+        partitions: Collection[int] = (),
+        confirm: Callable[[], None] = lambda: None,
     ) -> None:
         self.topic, self._settings = topic, settings
         self._folder = archive / topic.run
@@ -53,8 +60,10 @@ class RunArchiver:
         self._links_due = 0.0
         with ExitStack() as stack:
             self._partitions = {
-                partition: stack.enter_context(PartitionArchiver(self._folder, source, partition, settings))
-                for partition in sorted(partitions or range(topic.partitions))
+                number: stack.enter_context(
+                    PartitionArchiver(self._folder, source, number, settings, confirm)
+                )
+                for number in sorted(partitions or range(topic.partitions))
             }
             self._stack = stack.pop_all()
 
