@@ -17,7 +17,7 @@ TINY_FETCHES = (
     "kafka.queued.min.messages=1",
     "kafka.queued.max.messages.kbytes=1",
     "kafka.fetch.max.bytes=4096",
-    "kafka.fetch.message.max.bytes=4096",
+    "kafka.message.max.bytes=4096",
 )
 """So that a stopped archiver has hardly anything in memory that Kafka has lost meanwhile."""
 
