@@ -195,10 +195,7 @@ class Archiver:
         if self._wanted:
             raise error
         _log.error("run %s is left out: %s", name, error)
-        if not isinstance(
-            error, NoSuchRun
-        ):  # of all runs, some may go; nothing was missed that one could still get
-            self._refused[name] = f"run {name}: {error}"
+        self._refused[name] = f"run {name}: {error}"
 
     def _take(self, consumer: Consumer, message: Message) -> None:
         error = message.error()
