@@ -78,7 +78,7 @@ def follow(broker: BrokerInfo, folder: Path, *runs: str, **settings: Any) -> Non
 
 @contextmanager
 def following(broker: BrokerInfo, folder: Path, *runs: str, **settings: Any) -> Iterator[None]:
-    """Archive in the background until the block ends."""
+    """Archive in the background until the block ends; what goes wrong there is raised then."""
     stop = Flag()
     archiver = Archiver(options(broker), ArchiveSettings(folder=str(folder), **settings), runs)
     failed: list[BaseException] = []
@@ -86,7 +86,7 @@ def following(broker: BrokerInfo, folder: Path, *runs: str, **settings: Any) -> 
     def work() -> None:
         try:
             archiver.follow(stop)
-        except BaseException as error:  # shown to the test below
+        except BaseException as error:  # raised below
             failed.append(error)
 
     thread = Thread(target=work)
@@ -97,7 +97,8 @@ def following(broker: BrokerInfo, folder: Path, *runs: str, **settings: Any) -> 
         stop.set()
         thread.join(30)
     assert not thread.is_alive()
-    assert failed == []
+    if failed:
+        raise failed[0]
 
 
 def verified(broker: BrokerInfo, folder: Path) -> Verified:

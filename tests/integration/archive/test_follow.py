@@ -32,7 +32,7 @@ from support.waiting import wait_until
 
 from lockstream.bridge.messages import Field, run_topic
 from lockstream.kafka.archive.against_kafka import compare_with_kafka
-from lockstream.kafka.archive.archiver import Archiver
+from lockstream.kafka.archive.archiver import Archiver, RunRefused
 from lockstream.kafka.archive.layout import segment_paths
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.verify import verify_run
@@ -74,18 +74,22 @@ def archiver_process(broker: BrokerInfo, folder: Path, *words: str) -> Iterator[
 
 
 def test_following_all_runs_takes_those_that_begin_later(
-    broker: BrokerInfo, run_id: str, tmp_path: Path
+    broker: BrokerInfo, run_id: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And a run whose topic is deleted meanwhile disturbs no other."""
+    """And a run whose topic is deleted meanwhile is named and disturbs no other."""
     names = [f"{run_id[:50]}-{letter}" for letter in "abc"]
     stored(broker, names[0], a_run(names[0]).logs(range(3), None))
-    with following(broker, tmp_path, segment_seconds=0.1):
+    with (  # noqa: PT012
+        pytest.raises(RunRefused, match=f"{names[0]}.* deleted"),
+        following(broker, tmp_path, segment_seconds=0.1),
+    ):
         wait_until(lambda: segment_paths(tmp_path / names[0]))
         delete_topic(broker, names[0])
         for name in names[1:]:
             stored(broker, name, a_run(name, partitions=2).logs(range(3)))
         for name in names[1:]:
             wait_until(lambda: verify_run(tmp_path / name).status == "completed")  # noqa: B023
+        wait_until(lambda: f"{names[0]} is left out" in caplog.text)
     for name in names[1:]:
         assert verified(broker, tmp_path / name).steps == 3
     assert verify_run(tmp_path / names[0]).steps == 3
