@@ -199,7 +199,10 @@ class StepAssembler:
             yield from self._take(offset, message, started)
 
     def _take(self, offset: int, message: Message, started: RunStarted) -> Iterator[Event]:
-        if isinstance(message, Tile):
+        if self._pending and isinstance(message, Tile | Manifest) and self._is_late(message.step):
+            reason = f"step {message.step} is over, step {self._pending.step} is not yet whole"
+            yield Fault(offsets=(offset,), reason=reason)
+        elif isinstance(message, Tile):
             yield from self._add_tile(offset, message, started)
         elif isinstance(message, Manifest):
             yield from self._close_step(offset, message, started)
@@ -211,6 +214,10 @@ class StepAssembler:
             yield from self._abandon("run-ended came before its manifest")
             self._ended = True
             yield Ended(offsets=(offset,), message=message)
+
+    def _is_late(self, step: int) -> bool:
+        """Whether a step is over while a newer one is pending, which it must not tear."""
+        return self._pending is not None and step <= self.last_step < self._pending.step
 
     def _check_run(self, message: Message) -> None:
         if message.run != self._run:
