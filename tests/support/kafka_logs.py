@@ -11,7 +11,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from lockstream.bridge.messages import run_topic
-from lockstream.bridge.topics import create_topic, run_topic_settings
+from lockstream.bridge.topics import MAX_MESSAGE_BYTES, create_topic, run_topic_settings
 from lockstream.kafka.archive.against_kafka import compare_with_kafka
 from lockstream.kafka.archive.archiver import Archiver
 from lockstream.kafka.archive.settings import ArchiveSettings
@@ -38,7 +38,7 @@ def make_topic(broker: BrokerInfo, run: str, partitions: int = 1) -> None:
 def produce(broker: BrokerInfo, run: str, logs: Sequence[Log]) -> None:
     """Append to the partitions of a run's topic."""
     in_order = {"max.in.flight.requests.per.connection": 1, "linger.ms": 1}  # sooner ready than idempotence
-    producer = Producer(options(broker) | in_order)
+    producer = Producer(options(broker) | in_order | {"message.max.bytes": MAX_MESSAGE_BYTES})
     failed: list[object] = []
 
     def report(error: object, _message: object) -> None:
