@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 ARGS ?=
+N ?= 100
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench constraints clean
+.PHONY: help install demo test drill check bench constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,10 @@ demo: install  ## the whole workflow on this machine, ending with a verified arc
 
 test: install  ## all tests; they start a real Kafka and mpirun
 	$(BIN)/python -m pytest $(ARGS)
+
+drill: install  ## kill, stop and cut off on purpose, and count what was lost; N=100 kills
+	$(BIN)/lockstream drill archive --kills $(N) $(ARGS)
+	$(BIN)/python -m pytest -m drill
 
 check: install  ## style, formatting, types and import rules
 	$(BIN)/ruff check .

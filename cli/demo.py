@@ -29,7 +29,7 @@ COLOURS = {"simulation": "cyan", "archiver": "green", "analysis": "magenta"}
 def demo(folder: Path, ranks: int) -> None:
     """Simulate, stream, analyse, archive, verify and draw: everything on this machine, nothing to set up."""
     from lockstream.cli.terminal import fetch_progress, signals_interrupt
-    from lockstream.kafka.archive.archiver import writable_folder
+    from lockstream.kafka.archive.disk import writable_folder
     from lockstream.kafka.broker import embedded_broker
 
     begun = time.monotonic()
@@ -46,6 +46,7 @@ def demo(folder: Path, ranks: int) -> None:
         verified = _verify(folder / "archive" / run, broker.bootstrap_servers)
         picture = _draw(folder, run)
     _report(folder, run, verified, picture, time.monotonic() - begun)
+    _show_next(folder, run, broker.bootstrap_servers)
 
 
 def _run_workflow(folder: Path, run: str, ranks: int, servers: str) -> None:
@@ -129,13 +130,19 @@ def _report(folder: Path, run: str, verified: Any, picture: Path, seconds: float
         ("everything", f"{seconds:.1f} s"),
     )
     print_table(("", ""), rows)
+    run_file = folder / "archive" / run / "run.h5"
+    click.echo(f"\narchive  {run_file}\npicture  {picture}\nlogs     {folder / 'logs' / run}")
+
+
+def _show_next(folder: Path, run: str, servers: str) -> None:
     archive = folder / "archive"
-    run_file = archive / run / "run.h5"
-    click.echo(f"\narchive  {run_file}\npicture  {picture}\nlogs     {folder / 'logs' / run}\n\nTry next:")
+    click.echo("\nTry next:")
     click.echo(f"  lockstream archive show {archive}")
-    click.echo(f"  python -c \"import xarray; print(xarray.open_dataset('{run_file}'))\"")
+    click.echo(f"  python -c \"import xarray; print(xarray.open_dataset('{archive / run / 'run.h5'}'))\"")
     click.echo(f"  lockstream broker start --dir {folder / 'broker'}    # Kafka still has the run:")
-    click.echo(f"  lockstream archive follow --run {run} --archive again    # archive it once more")
+    where = f"--set kafka.bootstrap.servers={servers}"
+    click.echo(f"  lockstream archive follow --run {run} --archive again {where}    # archive it once more")
+    click.echo(f"  lockstream archive diff {archive / run} again/{run}")
 
 
 def _say(name: str, line: str) -> None:

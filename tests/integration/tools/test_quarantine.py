@@ -42,14 +42,19 @@ def compressed_log(run: str, declared: str) -> Log:
     return [*log, record(fake.ended(STEPS))]
 
 
-@pytest.fixture
-def old(broker: BrokerInfo, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A compressed run, archived by a version that knows no compression."""
-    stored(broker, run_id, [compressed_log(run_id, "deflate")])
-    with monkeypatch.context() as past:
+def archived_long_ago(broker: BrokerInfo, run: str, folder: Path) -> Path:
+    """Archive a compressed run with a version that knows no compression."""
+    stored(broker, run, [compressed_log(run, "deflate")])
+    with pytest.MonkeyPatch.context() as past:
         past.setattr(wire, "CODECS", ("none",))
-        follow(broker, tmp_path / "old", run_id)
-    return tmp_path / "old" / run_id
+        follow(broker, folder, run)
+    return folder / run
+
+
+@pytest.fixture(scope="module")
+def old(broker: BrokerInfo, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was archived long ago; nobody changes it."""
+    return archived_long_ago(broker, "understood-later", tmp_path_factory.mktemp("old"))
 
 
 def test_the_list_says_where_and_why(lockstream: Command, old: Path) -> None:
@@ -112,8 +117,9 @@ def test_a_retry_over_itself_is_refused(lockstream: Command, old: Path, kafka: t
 
 
 def test_what_kafka_no_longer_has_is_the_end_of_it(
-    lockstream: Command, broker: BrokerInfo, old: Path, tmp_path: Path, kafka: tuple[str, str]
+    lockstream: Command, broker: BrokerInfo, run_id: str, tmp_path: Path, kafka: tuple[str, str]
 ) -> None:
+    old = archived_long_ago(broker, run_id, tmp_path / "old")
     delete_before(broker, old.name, 4)
     said = lockstream("archive", "quarantine", "show", old.name, 1, *kafka)
     assert said.code == 2
