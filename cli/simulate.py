@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 @click.option("--no-stream", is_flag=True, help="Compute only; no Kafka is needed.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Write what the run took to a JSON file.")
 def simulate(config: Path, overrides: tuple[str, ...], no_stream: bool, summary: Path | None) -> None:
-    r"""Run the simulation that CONFIG, a TOML file, describes, and publish its steps.
+    """Run the simulation that CONFIG, a TOML file, describes, and publish its steps.
 
     Start it on several ranks with mpirun or srun:
 
     \b
         mpirun -n 4 lockstream simulate examples/gray_scott.toml
-    """
+    """  # noqa: D301 - click's mark, not a backslash
     from lockstream.mpi_jobs.launch import mpi_world
 
     with mpi_world() as comm:

@@ -42,8 +42,8 @@ class ProcessIdentity:
             if time.monotonic() > deadline:
                 return False
             time.sleep(_PAUSE)
-        with suppress(ChildProcessError):  # reap it if it was ours
-            os.waitpid(self.pid, os.WNOHANG)
+        with suppress(ChildProcessError):  # reap it if it was ours; its last threads may take a moment
+            os.waitpid(self.pid, 0)
         return True
 
     def signal(self, number: signal.Signals) -> None:

@@ -17,6 +17,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2); kept across execve(2)
 def main() -> None:
     """Tie this process to its parent if asked to, then become the program."""
     parent, folder, *command = sys.argv[1:]
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # whoever started us may have sockets open
     os.setsid()  # Ctrl-C in the terminal is for the one who started us, who then stops us in good order
     os.chdir(folder)
     if int(parent):
