@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lockstream.kafka.broker import BrokerInfo
 from support.programs import LOCKSTREAM, run
+from support.waiting import wait_until
 
 TESTS = Path(__file__).parents[1]
 QUICK = "kafka.fetch.wait.max.ms=20"
@@ -58,7 +59,7 @@ def archiver(
         [*under, LOCKSTREAM, *follow_words(folder, *runs, sets=sets)],
         env=os.environ | environment(broker),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -66,6 +67,21 @@ def archiver(
             yield process
         finally:
             process.send_signal(signal.SIGKILL)
+
+
+def end_and_peak_of(process: subprocess.Popen[str], limit: float = 60) -> tuple[int, int]:
+    """Wait for an archiver's end: its exit code, and the most memory that it ever had, in bytes."""
+    ended: list[tuple[int, int]] = []
+
+    def has_ended() -> bool:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            ended.append((process.returncode, usage.ru_maxrss * 1024))
+        return bool(pid)
+
+    wait_until(has_ended, limit)
+    return ended[0]
 
 
 def end_of(process: subprocess.Popen[str], limit: float = 40) -> tuple[int, str]:
