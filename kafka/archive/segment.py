@@ -21,6 +21,7 @@ from lockstream.kafka.archive import variables
 from lockstream.kafka.archive.account import GROUP, Account, Position, Source, read_account, write_account
 from lockstream.kafka.archive.layout import UNSEALED, publish_new, segment_path
 from lockstream.kafka.archive.ledger import Entry, in_order
+from lockstream.kafka.archive.writeback import Writeback
 from lockstream.kafka.assembler import Step
 from lockstream.kafka.errors import ArchiveDamaged
 
@@ -51,6 +52,7 @@ class SegmentWriter:
         self._temporary = self._final.with_name(self._final.name + UNSEALED)
         self._temporary.parent.mkdir(exist_ok=True)  # not its parents: a folder that is gone stays gone
         self._file = h5py.File(self._temporary, "w")
+        self._writeback = Writeback(self._temporary)
         self._manifests: list[Manifest] = []
         self.opened = monotonic()
         self.nbytes = 0
@@ -65,7 +67,8 @@ class SegmentWriter:
             variable.resize(row + 1, axis=0)
         for tile in step.tiles:
             write_tile(self._variables[tile.field], row, tile)
-            self.nbytes += tile.raw_size
+        self.nbytes += step.started.step_bytes
+        self._writeback.wrote(step.started.step_bytes)
         self._manifests.append(step.manifest)
 
     def digest_of(self, step: int) -> str | None:
@@ -98,12 +101,14 @@ class SegmentWriter:
         if self.started:
             write_scalars(self._file, self.started, self._manifests)
         self._file.close()
+        self._writeback.finish()
         _check_written(self._temporary, account, len(self._manifests))
         publish_new(self._temporary, self._final)
         return self._final
 
     def discard(self) -> None:
         """Throw the unfinished file away; on a full or vanished disk as far as that goes."""
+        self._writeback.give_up()
         with suppress(OSError, RuntimeError):
             self._file.close()
         with suppress(OSError):
