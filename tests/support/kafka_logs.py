@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Flag
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 from confluent_kafka import Producer, TopicPartition
@@ -71,9 +71,17 @@ def delete_before(broker: BrokerInfo, run: str, offset: int) -> None:
 
 
 def follow(broker: BrokerInfo, folder: Path, *runs: str, **settings: Any) -> None:
-    """Archive runs that end."""
+    """Archive runs that end; one that does not come to it is an error, with how far it came."""
     archiver = Archiver(options(broker), ArchiveSettings(folder=str(folder), **settings), runs)
-    assert archiver.follow(Flag())
+    stop = Flag()
+    limit = Timer(60, stop.set)
+    limit.start()
+    try:
+        is_complete = archiver.follow(stop)
+    finally:
+        limit.cancel()
+    reached = {name: (run.next_offsets, run.status) for name, run in archiver._active.items()}
+    assert is_complete, (reached, archiver._read_to_end)
 
 
 @contextmanager
