@@ -29,6 +29,14 @@ ANSWER_SECONDS = 10.0
 QUIET_SECONDS = 30.0
 
 
+_QUICK = {  # the user's options come after these
+    "fetch.queue.backoff.ms": 5,  # the default lets a sink slower than the broker starve for a second
+    "fetch.error.backoff.ms": 100,
+    "fetch.wait.max.ms": 100,  # at its end a partition says so that much later
+    "max.partition.fetch.bytes": 8 * MAX_MESSAGE_BYTES,  # fewer round trips; a fetch has whole tiles anyway
+}
+
+
 class LogUnavailable(LockstreamError, ConnectionError):
     """Kafka stopped answering, or says that something cannot be read."""
 
@@ -72,13 +80,9 @@ def reader(options: KafkaOptions, group: str = "lockstream-reader", **ours: Any)
         enable_auto_offset_store=False,
         auto_offset_reset="error",
         check_crcs=True,
-        fetch_message_max_bytes=MAX_MESSAGE_BYTES,
         **ours,
     )
-    # A sink slower than the broker starves for a second at a time with the default back-off.
-    consumer: Consumer = with_options(
-        Consumer, {"fetch.queue.backoff.ms": 5, "fetch.error.backoff.ms": 100, **config}
-    )
+    consumer: Consumer = with_options(Consumer, {**_QUICK, **config})
     return consumer
 
 

@@ -198,12 +198,13 @@ class Archiver:
         self._refused[name] = f"run {name}: {error}"
 
     def _take(self, consumer: Consumer, message: Message) -> None:
-        error = message.error()
-        if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            self._read_to_end.add((message.topic(), message.partition()))
-            return
         run = self._active.get(message.topic() or "")
         try:
+            if _is_end(message):
+                self._read_to_end.add((message.topic(), message.partition()))
+                if run is not None:
+                    self._finish_if_due(consumer, run)
+                return
             record = record_of(message) if run or not message.topic() else None
             if record is None or run is None:
                 return  # an error that passes, or the last records of a run that is done
@@ -261,3 +262,8 @@ class Archiver:
             consumer.commit(offsets=reached, asynchronous=True)
         except KafkaException as error:
             _log.info("offsets of run %s not committed: %s", run.topic.run, error)
+
+
+def _is_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
