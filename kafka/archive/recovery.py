@@ -1,5 +1,6 @@
 """What the sealed files of a run say: how far they reach, and which steps they hold."""
 
+from bisect import bisect_left
 from pathlib import Path
 
 import h5py
@@ -68,8 +69,12 @@ def last_position(run_folder: Path, source: Source, partition: int) -> Position:
 
 
 def sealed_digest(run_folder: Path, partition: int, attempt: int, step: int) -> str | None:
-    """Digest of a step that was archived earlier, None if there is none."""
-    for path in (*reversed(segment_paths(run_folder, partition)), merged_file(run_folder)):
+    """Digest of a step that was archived earlier, None if there is none; few files are opened to find it."""
+    paths = segment_paths(run_folder, partition)
+    place = bisect_left(
+        paths, (attempt, step), key=_last_of
+    )  # attempts and steps only grow along a partition
+    for path in (*paths[place : place + 1], merged_file(run_folder)):
         if path is None:
             continue
         with open_sealed(path) as file:
@@ -79,6 +84,12 @@ def sealed_digest(run_folder: Path, partition: int, attempt: int, step: int) -> 
             if found.any():
                 return bytes(file[GROUP]["digest"][int(found.argmax())]).decode()
     return None
+
+
+def _last_of(path: Path) -> tuple[int, int]:
+    """Attempt and step that a segment ends with."""
+    position = account_of(path).positions[0]
+    return (position.started.attempt if position.started else -1, position.last_step)
 
 
 def _check_source(path: Path, archived: Source, source: Source) -> None:

@@ -118,11 +118,12 @@ def _describe(file: h5py.File, started: RunStarted, view: RunView) -> None:
 def _link(file: h5py.File, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], view: RunView) -> None:
     """Create a virtual dataset, (step, axes…), over the files of a view."""
     layout = h5py.VirtualLayout((len(view.steps), *shape), dtype)
+    is_everywhere = name not in view.diagnostics
     for sealed, rows, places in view.runs_of_rows():
-        if name in sealed.diagnostics or name not in view.diagnostics:
+        if is_everywhere or name in sealed.diagnostics:
             relative = sealed.path.relative_to(Path(file.filename).parent)
             source = h5py.VirtualSource(str(relative), name, (len(sealed.steps), *shape), dtype)
-            layout[places] = source[rows]
+            layout[places] = source if rows == slice(0, len(sealed.steps), 1) else source[rows]
     fill = dtype.type(np.nan) if dtype.kind in "fc" else None
     file.create_virtual_dataset(name, layout, fillvalue=fill)
 

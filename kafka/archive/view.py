@@ -106,8 +106,10 @@ class RunView:
 
         With several partitions each segment holds every n-th step; one slice then serves for many.
         """
+        order = np.argsort(self.file, kind="stable")
+        bounds = np.searchsorted(self.file[order], np.arange(len(self.files) + 1))
         for number, file in enumerate(self.files):
-            positions = np.flatnonzero(self.file == number)
+            positions = order[bounds[number] : bounds[number + 1]]
             for first, stop in _progressions(np.stack([self.row[positions], positions])):
                 rows, places = self.row[positions[first:stop]], positions[first:stop]
                 yield file, _slice(rows), _slice(places)
