@@ -171,9 +171,10 @@ def _checksums_of_chunks(
     """Checksums of the elements of one step's chunks, in the grid's order."""
     whole, itemsize = variable.chunks[1:], variable.dtype.itemsize
     size = math.prod(whole) * itemsize
+    is_compressed = variable.compression is not None
     for offset, extent in grid:
         mask, raw = variable.id.read_direct_chunk((row, *offset))
-        if variable.compression is not None and not mask:
+        if is_compressed and not mask:
             raw = inflate(raw, itemsize, size)
         if extent != whole:
             chunk = np.frombuffer(raw, variable.dtype).reshape(whole)
