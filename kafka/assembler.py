@@ -27,6 +27,8 @@ from lockstream.bridge.wire import decode, elements, verify_tile
 
 Headers = Sequence[tuple[str, bytes | None]] | None
 
+MAX_FOREIGN = 100_000  # inside one step; behind a pending step nothing can be sealed, so memory would grow
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -131,6 +133,7 @@ class _Pending:
     step: int
     tiles: dict[tuple[str, tuple[int, ...]], Tile] = field(default_factory=dict)  # by field and offset
     offsets: list[int] = field(default_factory=list)
+    foreign: int = 0  # records of no use that came in between
 
 
 class StepAssembler:
@@ -178,6 +181,14 @@ class StepAssembler:
         headers, value
             As confluent-kafka delivers them.
         """
+        for event in self._settle(offset, headers, value):
+            if self._pending and not isinstance(event, Step):
+                self._pending.foreign += 1
+            yield event
+        if self._pending and self._pending.foreign > MAX_FOREIGN:
+            yield from self._abandon(f"more than {MAX_FOREIGN} records of no use came before its manifest")
+
+    def _settle(self, offset: int, headers: Headers, value: bytes | None) -> Iterator[Event]:
         try:
             message = decode(headers, value)
             self._check_run(message)

@@ -143,6 +143,22 @@ def test_junk_in_the_middle_of_a_step_is_a_fault_of_its_own() -> None:
     assert events[-1].offsets == (1, *range(4, TILES + 4))
 
 
+def test_a_flood_of_junk_inside_a_step_tears_it_before_it_takes_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("lockstream.kafka.assembler.MAX_FOREIGN", 50)
+    step = RUN.step(0)
+    assembler = StepAssembler("fake")
+    events = feed([START, *step[:2], *[JUNK] * 50], assembler)
+    assert kinds(events) == ["Started", *["Fault"] * 50]
+    assert assembler.resume_offset(53) == 1
+    (junk, torn) = assembler.feed(53, *JUNK)
+    assert (junk.offsets, torn.offsets) == ((53,), (1, 2))
+    assert isinstance(torn, Fault)
+    assert "torn" in torn.reason
+    assert assembler.resume_offset(54) == 54
+
+
 @pytest.mark.parametrize(
     ("what", "changes"),
     [
