@@ -61,6 +61,7 @@ class Archiver:
         self._wanted, self._partitions = frozenset(runs), frozenset(partitions)
         self._archive = writable_folder(Path(settings.folder))
         self._cluster = Cluster(options)
+        self._asking = reader(options)  # questions would queue up behind a fetch that waits for records
         self._active: dict[str, RunArchiver] = {}  # by topic
         self._read_to_end: set[tuple[str | None, int | None]] = set()  # topics and partitions
         self._done: set[str] = set()
@@ -88,6 +89,7 @@ class Archiver:
         try:
             with ExitStack() as stack:
                 consumer = reader(self._options, GROUP, enable_partition_eof=True)
+                stack.callback(self._asking.close)
                 stack.callback(consumer.close)
                 stack.callback(self._close)
                 self._follow(consumer, stop)
@@ -173,7 +175,7 @@ class Archiver:
             return
         try:
             for partition, offset in run.next_offsets.items():
-                check_available(consumer, topic.name, partition, offset)
+                check_available(self._asking, topic.name, partition, offset)
         except LockstreamError as error:
             run.close()
             if not isinstance(error, UserError):
@@ -213,15 +215,15 @@ class Archiver:
         except (ArchiveRefused, LogUnavailable) as refusal:
             if run is None:
                 raise
-            self._give_up(consumer, run, self._reason(consumer, run, refusal))
+            self._give_up(consumer, run, self._reason(run, refusal))
 
-    def _reason(self, consumer: Consumer, run: RunArchiver, error: LockstreamError) -> LockstreamError:
+    def _reason(self, run: RunArchiver, error: LockstreamError) -> LockstreamError:
         """Say more exactly why a log cannot be read on: which offsets are gone, if it still is the same."""
         with suppress(LogUnavailable):
             try:
                 self._cluster.confirm(run.topic)
                 for partition, offset in run.next_offsets.items():
-                    check_available(consumer, run.topic.name, partition, offset)
+                    check_available(self._asking, run.topic.name, partition, offset)
             except UserError as reason:
                 return reason
         return error
