@@ -201,7 +201,25 @@ def _check_view(run_folder: Path, view: RunView, entries: list[Entry]) -> Iterat
         if file.path.name not in (RUN_FILE, name):
             what = f"bears another segment's name, its own is {name}: run.h5 links to it by name"
             yield FaultFound(**{**about, "file": str(file.path)}, what=what)
+    if sentence := _missing_steps(view, entries):
+        yield FaultFound(**about, what=sentence)
     yield from _check_run_file(run_folder / RUN_FILE, view)
+
+
+def _missing_steps(view: RunView, entries: list[Entry]) -> str:
+    """Say how many steps are missing of those that ``run-ended`` counts; empty if none are."""
+    if (ended := view.ended) is None:
+        return ""
+    archived = sum(int((file.attempts == ended.attempt).sum()) for file in view.files)
+    dropped = sum(
+        1 for e in entries if e.outcome is Outcome.CONTROL and e.step >= 0 and e.attempt == ended.attempt
+    )
+    if (missing := ended.steps - archived - dropped) <= 0:
+        return ""
+    return (
+        f"{missing} steps are lost: run-ended counts {ended.steps} of attempt {ended.attempt}, {archived} are archived "
+        f"and {dropped} were dropped; 'lockstream archive quarantine list' shows what came of them"
+    )
 
 
 def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
