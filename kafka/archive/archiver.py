@@ -93,6 +93,9 @@ class Archiver:
                 stack.callback(consumer.close)
                 stack.callback(self._close)
                 self._follow(consumer, stop)
+        except LogUnavailable:
+            if not stop.is_set():
+                raise  # otherwise it was stopped while Kafka was away: what is not sealed will be read again
         except (OSError, ArchiveDamaged) as error:
             runs = [run.topic.run for run in self._active.values()]
             raise explained(error, self._archive, self._settings, runs) from None
