@@ -192,8 +192,11 @@ def test_two_hundred_runs_and_then_rest(lonely_broker: BrokerInfo, tmp_path: Pat
             thread.join(60)
         assert not thread.is_alive()
 
-    follow_until(lambda: sum(1 for _ in archive.glob("*/run.h5")) == RUNS)
-    before = {path: path.stat().st_mtime_ns for path in archive.glob("*/segments/*.h5")}
+    def segments() -> list[Path]:
+        return sorted(archive.glob("*/segments/*.h5"))
+
+    follow_until(lambda: sum(1 for _ in archive.glob("*/run.h5")) == RUNS and len(segments()) == OPEN)
+    before = [path.stat().st_mtime_ns for path in segments()]
     counted.descriptions = 0
     rest: list[int] = []
 
@@ -204,7 +207,7 @@ def test_two_hundred_runs_and_then_rest(lonely_broker: BrokerInfo, tmp_path: Pat
 
     follow_until(has_rested)
     assert counted.descriptions - rest[1] <= counted.looks - rest[0] + 2
-    assert {path: path.stat().st_mtime_ns for path in archive.glob("*/segments/*.h5")} == before
+    assert [path.stat().st_mtime_ns for path in segments()] == before
     done = [verified(lonely_broker, archive / name) for name in names[:: RUNS // 8]]
     assert {result.steps for result in done} == {3}
 
