@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-N ?= 100
+N ?= 20
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +24,7 @@ demo: install  ## the whole workflow on this machine, ending with a verified arc
 test: install  ## all tests; they start a real Kafka and mpirun
 	$(BIN)/python -m pytest $(ARGS)
 
-drill: install  ## kill, stop and cut off on purpose, and count what was lost; N=100 kills
+drill: install  ## kill, stop and cut off on purpose, and count what was lost; N=20 kills
 	$(BIN)/lockstream drill archive --kills $(N) $(ARGS)
 	$(BIN)/python -m pytest -m drill
 
