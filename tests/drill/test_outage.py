@@ -46,6 +46,16 @@ def archiver_without_kafka(
         yield process
 
 
+@contextmanager
+def kafka_again(killed: BrokerInfo) -> Iterator[BrokerInfo]:
+    """The broker that was killed, started anew, and stopped in the end."""
+    broker = embedded.start(killed.directory)
+    try:
+        yield broker
+    finally:
+        embedded.stop(killed.directory)
+
+
 @pytest.mark.parametrize("is_named", [True, False])
 def test_an_archiver_outlasts_it(source: FakeRun, tmp_path: Path, is_named: bool) -> None:
     """Whether it follows a run, or all runs and asks for new ones every second."""
@@ -56,13 +66,13 @@ def test_an_archiver_outlasts_it(source: FakeRun, tmp_path: Path, is_named: bool
     ):
         time.sleep(1.5 * ANSWER_SECONDS)  # the fault itself
         assert process.poll() is None
-        again = embedded.start(broker.directory)
-        produce(again, source.run, [source.logs(range(8))[0][HALF:]])
-        wait_until(lambda: merged_file(archive / source.run) is not None, 60)
-        process.send_signal(signal.SIGTERM)
-        code, said = end_of(process)
-        assert (code, "Timed out" in said) == (0, True)
-        assert verified(again, archive / source.run).steps == 8
+        with kafka_again(broker) as again:
+            produce(again, source.run, [source.logs(range(8))[0][HALF:]])
+            wait_until(lambda: merged_file(archive / source.run) is not None, 60)
+            process.send_signal(signal.SIGTERM)
+            code, said = end_of(process)
+            assert (code, "Timed out" in said) == (0, True)
+            assert verified(again, archive / source.run).steps == 8
 
 
 def test_an_archiver_can_be_stopped_meanwhile(source: FakeRun, tmp_path: Path) -> None:
@@ -71,7 +81,7 @@ def test_an_archiver_can_be_stopped_meanwhile(source: FakeRun, tmp_path: Path) -
         with archiver_without_kafka(source, broker, archive, source.run) as process:
             process.send_signal(signal.SIGTERM)
             assert end_of(process)[0] == 75
-        again = embedded.start(broker.directory)
-        produce(again, source.run, [source.logs(range(8))[0][HALF:]])
-        assert follow_to_end(again, archive, source.run).returncode == 0
-        assert verified(again, archive / source.run).steps == 8
+        with kafka_again(broker) as again:
+            produce(again, source.run, [source.logs(range(8))[0][HALF:]])
+            assert follow_to_end(again, archive, source.run).returncode == 0
+            assert verified(again, archive / source.run).steps == 8
