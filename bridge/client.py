@@ -1,17 +1,16 @@
 """The settings every Kafka client of ours shares, and the first contact with a broker."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
 from lockstream.bridge.errors import BrokerUnreachable, ConfigurationError
+from lockstream.bridge.settings import KafkaOptions as KafkaOptions  # for whoever makes a client
 
 DEFAULT_SERVERS = "127.0.0.1:9092"
 FIRST_CONTACT_SECONDS = 10.0
-KafkaOptions = Mapping[str, Any]
 
 _librdkafka = logging.getLogger("lockstream.librdkafka")
 _librdkafka.addHandler(logging.NullHandler())  # silent unless the user's program configures it

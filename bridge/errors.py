@@ -8,7 +8,11 @@
     │   ├── MissingExtra                an optional package that is not installed
     │   └── BrokerUnreachable           nobody answers at bootstrap.servers
     ├── WireError                       a message that breaks the wire format
-    ├── DeliveryFailed                  Kafka did not take what it was given
+    ├── SpoolFull                       the spool has reached its bound, or the disk its end
+    ├── SpoolUnwritable                 the spool cannot be written
+    ├── DeliveryFailed                  steps are lost: neither Kafka nor the spool has them
+    ├── LeftInSpool                     the run has ended, and Kafka has not taken all of it yet
+    ├── StreamStopped                   exit 75: the bridge wants the simulation to stop in good order
     └── StreamClosed                    the stream was used after its end
 
 The other packages derive theirs from these, so that one handler serves the whole command line.
@@ -68,8 +72,29 @@ class WireError(LockstreamError, ValueError):
     """A message that breaks the wire format; it is quarantined, never guessed at."""
 
 
+class SpoolFull(LockstreamError):
+    """The spool has no room for another step; nothing of it was written."""
+
+
+class SpoolUnwritable(LockstreamError):
+    """The disk does not take what should be spooled; nothing of it counts as written."""
+
+
 class DeliveryFailed(LockstreamError):
-    """Kafka did not acknowledge a step: what the simulation computed is not in the log."""
+    """Steps are neither in Kafka's log nor in the spool."""
+
+
+class LeftInSpool(LockstreamError):
+    """The run has ended; what Kafka did not take in time is in the spool, and nothing is lost."""
+
+
+class StreamStopped(LockstreamError):
+    """The bridge takes no further step and asks for an orderly stop; raised on all ranks alike.
+
+    The step at hand was not accepted; everything before was.
+    """
+
+    exit_code = 75
 
 
 class StreamClosed(LockstreamError, RuntimeError):

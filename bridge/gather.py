@@ -1,7 +1,8 @@
-"""The blocks of all ranks, brought together on rank 0: buffers only, nothing pickled.
+"""The blocks of all ranks, brought together in a frame: buffers only, nothing pickled.
 
-Every other rank packs its blocks into buffers of its own and goes on computing while they travel; rank 0
-receives each block straight into its place in the frame.
+A rank that shares rank 0's memory writes its blocks into their place in the frame and says so. Any other rank
+packs them into buffers of its own and goes on computing while they travel; rank 0 receives each block straight
+into its place.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Frame = Mapping[str, Array]
+_NOTHING = np.empty(0, np.uint8)  # a message without contents: "my blocks are in the frame"
 
 
 class Block(NamedTuple):
@@ -51,15 +53,19 @@ class FrameGatherer:
         one of the simulation's.
     fields
         The global arrays; a frame has all of them.
+    is_sharing
+        Whether this rank can reach the frames itself; rank 0 always can.
 
     Notes
     -----
     Which rank owns which rectangle is learnt at the first frame and must not change afterwards.
     """
 
-    def __init__(self, comm: MPI.Comm, fields: Sequence[Field]) -> None:
+    def __init__(self, comm: MPI.Comm, fields: Sequence[Field], *, is_sharing: bool = False) -> None:
         self._comm = comm.Dup()
         self._fields = tuple(fields)
+        self._is_sharing = is_sharing
+        self._sharing: list[int] = []  # ranks, apart from rank 0; known there
         self._offsets: dict[str, tuple[int, ...]] = {}
         self._packed: dict[str, Array] = {}
         self._sending: list[MPI.Request] = []
@@ -73,7 +79,8 @@ class FrameGatherer:
         blocks
             This rank's block of every field. They may be overwritten as soon as this returns.
         frame
-            On rank 0 the arrays to fill, of the fields' global shapes; None elsewhere.
+            On rank 0 and where its memory is shared the arrays to fill, of the fields' global shapes; None
+            elsewhere.
 
         Raises
         ------
@@ -84,10 +91,20 @@ class FrameGatherer:
         if not self._packed:
             self._agree_on_places(blocks)
         self._check_unchanged(blocks)
-        if frame is None:
-            self._send(blocks)
-        else:
+        if self._comm.rank == 0 and frame is not None:
             self._receive(blocks, frame)
+        elif frame is not None:
+            self._write(blocks, frame)
+            _wait_all(self._sending)
+            self._sending.append(self._comm.Isend(_NOTHING, dest=0, tag=len(self._fields)))
+        else:
+            self._send(blocks)
+
+    def tell_all(self, number: int) -> int:
+        """Return on all ranks what rank 0 says; collective."""
+        said = np.array([number], np.int64)
+        self._comm.Bcast(said)
+        return int(said[0])
 
     def free(self) -> None:
         """Finish what is on its way and give the MPI objects back; collective."""
@@ -109,10 +126,15 @@ class FrameGatherer:
             self._comm.Irecv([frame[self._fields[number].name], 1, place], source=source, tag=number)
             for source, number, place in self._places
         ]
+        done = len(self._fields)
+        arriving += [self._comm.Irecv(_NOTHING.copy(), source=source, tag=done) for source in self._sharing]
+        self._write(blocks, frame)
+        _wait_all(arriving)
+
+    def _write(self, blocks: Mapping[str, Block], frame: Frame) -> None:
         for field in self._fields:
             block = blocks[field.name]
             frame[field.name][_region(block.offset, block.data.shape)] = block.data
-        _wait_all(arriving)
 
     def _agree_on_places(self, blocks: Mapping[str, Block]) -> None:
         """Learn who owns what, check that it makes up the fields, and prepare the buffers."""
@@ -133,7 +155,9 @@ class FrameGatherer:
             block = blocks[field.name]
             self._offsets[field.name] = tuple(block.offset)
             self._packed[field.name] = np.empty(block.data.shape, DTYPES[field.dtype])
+        is_sharing = self._comm.allgather(self._is_sharing)
         if self._comm.rank == 0:
+            self._sharing = [rank for rank in range(1, self._comm.size) if is_sharing[rank]]
             self._prepare_places(everyone)
 
     def _first_of(self, problem: str) -> str:
@@ -145,7 +169,7 @@ class FrameGatherer:
 
         for number, field in enumerate(self._fields):
             element = dtlib.from_numpy_dtype(DTYPES[field.dtype])
-            for source in range(1, self._comm.size):
+            for source in set(range(1, self._comm.size)) - set(self._sharing):
                 offset, extent = everyone[source, number, :, : len(field.shape)].tolist()
                 if all(extent):
                     place = element.Create_subarray(field.shape, extent, offset)

@@ -257,6 +257,36 @@ class Gap(_Message, frozen=True, kw_only=True, tag="gap"):
     reason: Text
 
 
+class Steered(_Message, frozen=True, kw_only=True, tag="steered"):
+    """A command took effect, or was refused.
+
+    Parameters
+    ----------
+    id
+        Of the command; it is never executed twice.
+    command
+        What was asked for.
+    who, sent
+        ``user@host``, and when, ISO 8601, UTC.
+    step
+        The simulation's step at which it took effect on all ranks.
+    key, old, new
+        For ``set`` and ``every``: what was changed, from what to what.
+    refused
+        The reason, if it was refused.
+    """
+
+    id: Label
+    command: Literal["pause", "resume", "checkpoint", "stop", "set", "every"]
+    who: Text
+    sent: Text
+    step: CountOrNone
+    key: Text = ""
+    old: float | int | str | bool | None = None
+    new: float | int | str | bool | None = None
+    refused: Text = ""
+
+
 class RunEnded(_Message, frozen=True, kw_only=True, tag="run-ended"):
     """The last message of an attempt, in every partition.
 
@@ -325,7 +355,7 @@ class Tile(msgspec.Struct, frozen=True, kw_only=True):
         return TileRecord(self.field, self.offset, self.extent, self.crc32c)
 
 
-JsonMessage = RunStarted | Manifest | Gap | RunEnded
+JsonMessage = RunStarted | Manifest | Gap | Steered | RunEnded
 Message = JsonMessage | Tile
 
 

@@ -1,49 +1,62 @@
-"""From settings to a publisher: the producer, the run's new topic, and ``run-started`` as its first record."""
+"""What must be there before a run can be sent: a producer that does not give up, and the run's topic."""
+
+from collections.abc import Callable
 
 import confluent_kafka
 
-from lockstream.bridge.client import (
-    KafkaOptions,
-    admin_client,
-    client_config,
-    first_contact,
-    servers_of,
-    with_options,
-)
+from lockstream.bridge.client import admin_client, client_config, first_contact, servers_of, with_options
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.bridge.messages import RunStarted, run_topic
-from lockstream.bridge.publisher import Publisher
-from lockstream.bridge.settings import StreamSettings
+from lockstream.bridge.outbox import Producer
+from lockstream.bridge.settings import KafkaOptions, StreamSettings
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES, TopicExists, create_topic, run_topic_settings
 
 MAX_QUEUED_RECORDS = 1_000_000
+CONTROL_ROOM = 16 << 20  # bytes of librdkafka's queue for messages without elements
 
 
-def begin_publishing(started: RunStarted, settings: StreamSettings, options: KafkaOptions) -> Publisher:
-    """Make the run's topic and a publisher for it, and send ``run-started``.
+def producer_maker(
+    settings: StreamSettings, step_bytes: int, options: KafkaOptions
+) -> Callable[[], Producer]:
+    """Return what makes idempotent producers.
+
+    They try for ever: how long to wait is for the policy to say, and what is given up is taken back.
 
     Raises
     ------
-    UserError
-        If a setting will not do, nobody answers, or the topic cannot be made.
+    ConfigurationError
+        If librdkafka refuses an option.
     """
-    if started.step_bytes > settings.buffer_bytes:
-        raise ConfigurationError(
-            "stream.buffer_bytes", settings.buffer_bytes, f"one step has {started.step_bytes}: make it larger"
-        )
     config = {
         "linger.ms": 1,  # tiles are large: there is nothing to wait for
+        "reconnect.backoff.max.ms": 1000,  # a broker that is back is noticed soon
         **client_config(
             options,
             enable_idempotence=True,
             acks="all",
             compression_type="none",
+            message_timeout_ms=0,
             message_max_bytes=MAX_MESSAGE_BYTES,
-            queue_buffering_max_kbytes=max(settings.buffer_bytes + started.step_bytes, 1 << 24) >> 10,
+            queue_buffering_max_kbytes=(settings.buffer_bytes + step_bytes + CONTROL_ROOM) >> 10,
             queue_buffering_max_messages=MAX_QUEUED_RECORDS,
         ),
     }
-    producer = with_options(confluent_kafka.Producer, config)
+
+    def start() -> Producer:
+        producer: Producer = with_options(confluent_kafka.Producer, config)
+        return producer
+
+    return start
+
+
+def make_topic(started: RunStarted, settings: StreamSettings, options: KafkaOptions) -> None:
+    """Make the run's topic; a later attempt finds it there.
+
+    Raises
+    ------
+    UserError
+        If nobody answers, or the topic cannot be made or holds another run.
+    """
     admin = admin_client(options)
     first_contact(admin, servers_of(options))
     topic = run_topic(started.run)
@@ -56,11 +69,9 @@ def begin_publishing(started: RunStarted, settings: StreamSettings, options: Kaf
             settings=run_topic_settings(settings.retention_hours),
         )
     except TopicExists:
-        raise ConfigurationError(
-            "run.id",
-            started.run,
-            f"topic {topic!r} holds a run of that name; choose another id, or delete it",
-        ) from None
-    publisher = Publisher(producer, topic, started, settings.buffer_bytes)
-    publisher.send_now(started)
-    return publisher
+        if started.attempt == 0:
+            raise ConfigurationError(
+                "run.id",
+                started.run,
+                f"topic {topic!r} holds a run of that name; choose another id, or delete it",
+            ) from None

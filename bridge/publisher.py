@@ -1,48 +1,53 @@
-"""The rank-0 publisher: takes frames from the simulation's thread and sends them from its own.
+"""The publisher: takes steps out of shared memory and brings them to Kafka, in order, whatever Kafka does.
 
-The simulation's thread borrows a frame (`acquire`), fills it and hands it over (`submit`). The sender thread
-cuts it into tiles and produces them; a second thread collects the acknowledgements. What is accepted and
-not yet acknowledged is bounded in bytes: `acquire` waits when the bound is reached.
+A slot is free again as soon as its step has been copied to librdkafka or written to the spool. What Kafka has
+not acknowledged is bounded in bytes; when that buffer has been full for half of ``max_stall``, the policy
+decides about the next step: ``spill`` it to the disk, ``drop`` it and say so in the stream, or ``stop`` the
+simulation in good order.
 """
 
-import queue
 import threading
 import time
-from typing import Any, NamedTuple, Protocol
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
-from lockstream.bridge.errors import DeliveryFailed
-from lockstream.bridge.frames import Arrays, Step, empty_frame, step_messages
-from lockstream.bridge.messages import Message, RunStarted, check_diagnostics
+from lockstream.bridge.delivery import FOR_EVER, Delivery
+from lockstream.bridge.errors import SpoolFull, SpoolUnwritable
+from lockstream.bridge.frames import Arrays, Step, step_messages
+from lockstream.bridge.link_messages import Closed, Failed, Freed, FromPublisher, Note, StopWanted, Synced
+from lockstream.bridge.messages import Gap, JsonMessage, RunEnded, RunStarted, Steered
+from lockstream.bridge.outbox import Producer, Record
+from lockstream.bridge.settings import StreamSettings
+from lockstream.bridge.spool import Spool
 from lockstream.bridge.wire import encode
 
-FRAMES = 2  # one is filled while the other is sent
-POLL_SECONDS = 0.1
+LOOK_SECONDS = 0.25
+NOTE_SECONDS = 10.0  # between two words about what is still on its way at the end
+CONTROL_BYTES = 1024  # what a message without elements counts in the buffer
 
 
-class Producer(Protocol):
-    """The part of ``confluent_kafka.Producer`` that is used here."""
+class Counts(Protocol):
+    """Where the counters go that rank 0 reads."""
 
-    def produce(self, topic: str, **record: Any) -> None:
-        """Queue one record."""
-
-    def poll(self, timeout: float) -> int:
-        """Serve delivery reports."""
+    def count(self, **values: int) -> None:
+        """Set some."""
 
 
-class Progress(NamedTuple):
-    """How far the publisher has come.
+class _Submitted(NamedTuple):
+    slot: int
+    step: Step
 
-    Parameters
-    ----------
-    accepted, acknowledged
-        Steps.
-    outstanding
-        Raw bytes accepted but not acknowledged.
-    """
 
-    accepted: int
-    acknowledged: int
-    outstanding: int
+class _Sync(NamedTuple):
+    timeout: float
+
+
+class _Close(NamedTuple):
+    ended: RunEnded | None
+
+
+_Job = _Submitted | JsonMessage | _Sync | _Close
 
 
 class Publisher:
@@ -50,172 +55,261 @@ class Publisher:
 
     Parameters
     ----------
-    producer
-        An idempotent producer whose queue holds at least `buffer_bytes` and one step more.
+    start_producer
+        Makes an idempotent producer whose queue holds at least ``buffer_bytes`` and one step more.
     topic
         The run's topic.
     started
-        The attempt's first message: fields, tile shapes, partitions.
-    buffer_bytes
-        Bound on what is accepted but not acknowledged, at least one step.
+        The attempt's first message: fields, tile shapes, partitions. It is sent at once.
+    settings
+        The ``[stream]`` table.
+    spool
+        Where steps go that Kafka does not take; what it holds of earlier attempts is delivered first.
+    frames
+        The slots: arrays by field, each of its global shape.
+    tell
+        Called with what rank 0 should know, from the sending thread.
+    counts
+        Gets the counters.
+    is_open
+        Whether the topic is known to be there. If not, nothing is sent before `open_log`.
     """
 
-    def __init__(self, producer: Producer, topic: str, started: RunStarted, buffer_bytes: int) -> None:
+    def __init__(
+        self,
+        start_producer: Callable[[], Producer],
+        topic: str,
+        started: RunStarted,
+        settings: StreamSettings,
+        spool: Spool,
+        frames: Sequence[Arrays],
+        tell: Callable[[FromPublisher], None],
+        counts: Counts,
+        *,
+        is_open: bool = True,
+    ) -> None:
         self.started = started
-        self._producer, self._topic = producer, topic
-        self._buffer_bytes = buffer_bytes
+        self._settings, self._frames, self._tell, self._counts = settings, frames, tell, counts
         self._changed = threading.Condition()
-        self._accepted = self._acknowledged = self._outstanding = 0
-        self._waiting_for: dict[int, int] = {}  # records without a delivery report yet, by step
-        self._failure: Exception | None = None
-        self._stopped = False
-        self._free = [empty_frame(started) for _ in range(FRAMES)]
-        self._submitted: queue.SimpleQueue[tuple[Step, Arrays] | None] = queue.SimpleQueue()
+        self._delivery = Delivery(start_producer, topic, spool, settings.buffer_bytes, self._changed)
+        self._delivery.is_open = is_open
+        self._jobs: deque[_Job] = deque([started])
+        self._is_blocked, self._is_stopping = not is_open, False
+        self._submitted = self._dropped = 0
+        self._stop_reason = ""
+        self._deadline = FOR_EVER  # of the end
         self._sender = threading.Thread(target=self._send_all, name="lockstream-sender", daemon=True)
-        self._poller = threading.Thread(target=self._poll_all, name="lockstream-poller", daemon=True)
         self._sender.start()
-        self._poller.start()
 
-    def acquire(self) -> Arrays:
-        """Borrow a frame to fill, waiting for room if need be.
+    def submit(self, slot: int, step: Step) -> None:
+        """Take over the step in a slot."""
+        self._put(_Submitted(slot, step))
 
-        Returns
-        -------
-        Arrays
-            One array per field, of its global shape; what they hold is left over from an earlier step.
+    def say(self, message: Steered) -> None:
+        """Send a message in its place between the steps."""
+        self._put(message)
 
-        Raises
-        ------
-        DeliveryFailed
-            If a step could not be delivered.
+    def sync(self, timeout: float) -> None:
+        """Have `Synced` told when everything accepted before is acknowledged or on the disk.
+
+        Parameters
+        ----------
+        timeout
+            Seconds after which what Kafka has not acknowledged is written to the spool.
         """
-        step_bytes = self.started.step_bytes
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._failure is not None
-                    or (self._free and self._outstanding + step_bytes <= self._buffer_bytes)
-                )
-            )
-            self._raise_failure()
-            return self._free.pop()
+        self._put(_Sync(timeout))
 
-    def give_back(self, frame: Arrays) -> None:
-        """Return a borrowed frame that will not be submitted after all."""
+    def close(self, ended: RunEnded | None, timeout: float) -> None:
+        """Say ``run-ended`` (or nothing), wait for Kafka, spool what is left, and have `Closed` told."""
         with self._changed:
-            self._free.append(frame)
+            self._deadline = time.monotonic() + timeout
+        self._put(_Close(ended))
+
+    def open_log(self) -> None:
+        """Kafka has the topic: from here on it is sent to."""
+        with self._changed:
+            self._delivery.is_open = True
             self._changed.notify_all()
 
-    def submit(self, step: Step, frame: Arrays) -> None:
-        """Accept a step: from here on it is sent, or its loss is an error.
-
-        Raises
-        ------
-        ValueError
-            If a diagnostic cannot be a variable beside the fields; the frame is still the caller's.
-        """
-        check_diagnostics(self.started, step.diagnostics)
+    def refuse(self, reason: str) -> None:
+        """Kafka will never have the topic: what comes is spooled, and the simulation stopped."""
         with self._changed:
-            self._accepted += 1
-            self._outstanding += self.started.step_bytes
-        self._submitted.put((step, frame))
-
-    def send_now(self, message: Message) -> None:
-        """Send a message to every partition, from the caller's thread; counts as step -1 until delivered."""
-        headers, value = encode(message)
-        with self._changed:
-            self._waiting_for[-1] = self._waiting_for.get(-1, 0) + self.started.partitions
-        for partition in range(self.started.partitions):
-            self._produce(partition, headers, value, -1)
-
-    def finish(self, timeout: float) -> list[int]:
-        """Wait until everything submitted is acknowledged.
-
-        Returns
-        -------
-        list of int
-            Steps still missing after `timeout` seconds; -1 stands for ``run-started`` and ``run-ended``.
-
-        Raises
-        ------
-        DeliveryFailed
-            If a step could not be delivered.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._failure is not None or self._is_done(), timeout)
-            self._raise_failure()
-            return sorted(self._waiting_for)
+            self._delivery.refusal = reason
+            self._changed.notify_all()
 
     def stop(self) -> None:
-        """End both threads; what has not been sent is not sent any more."""
-        self._stopped = True
-        self._submitted.put(None)
-        self._sender.join()
-        self._poller.join()
-
-    @property
-    def progress(self) -> Progress:
-        """How far it has come."""
+        """End the threads; what is on its way is given up."""
         with self._changed:
-            return Progress(self._accepted, self._acknowledged, self._outstanding)
+            self._is_stopping = True
+            self._deadline = 0.0
+            self._changed.notify_all()
+        self._sender.join()
+        self._delivery.stop()
 
-    def _is_done(self) -> bool:
-        return self._accepted == self._acknowledged and not self._waiting_for
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise DeliveryFailed(
-                f"the run cannot be published any further: {self._failure}"
-            ) from self._failure
+    def _put(self, job: _Job) -> None:
+        with self._changed:
+            self._jobs.append(job)
+            self._changed.notify_all()
 
     def _send_all(self) -> None:
         try:
-            for sent, (step, frame) in enumerate(iter(self._submitted.get, None)):
-                self._send(step, frame, sent % self.started.partitions)
-                self.give_back(frame)
-        except Exception as error:  # whatever it is, the simulation's thread must learn it
-            self._fail(error)
+            while not self._is_stopping:
+                self._work()
+                with self._changed:
+                    has_news = lambda: self._jobs or self._is_stopping or self._delivery.has_work  # noqa: E731
+                    self._changed.wait_for(has_news, LOOK_SECONDS)
+                    job = self._jobs.popleft() if self._jobs else None
+                if job is not None:
+                    self._do(job)
+        except Exception as error:  # whatever it is, the simulation must learn it
+            self._tell(Failed(text=f"{type(error).__name__}: {error}"))
 
-    def _send(self, step: Step, frame: Arrays, partition: int) -> None:
-        messages = step_messages(step, frame, self.started)
-        with self._changed:
-            self._waiting_for[step.number] = len(messages)
-        for message in messages:
-            self._produce(partition, *encode(message), step.number)
+    def _work(self) -> None:
+        self._delivery.work()
+        if self._delivery.refusal:
+            self._want_stop(self._delivery.refusal)
+        while self._delivery.recoveries:
+            said = self._delivery.recoveries.pop()
+            self._tell(
+                Note(text=f"Kafka lost track of the producer ({said}); what was on its way is sent again")
+            )
+        self._show()
 
-    def _produce(self, partition: int, headers: Any, value: Any, step: int) -> None:
-        def report(error: object, _message: object) -> None:
-            self._delivered(step, error)
+    def _do(self, job: _Job) -> None:
+        match job:
+            case _Submitted():
+                self._send_step(job.step, job.slot)
+                self._submitted += 1
+                self._tell(Freed(slot=job.slot))
+            case _Sync():
+                self._tell(self._sync(job.timeout))
+            case _Close():
+                self._tell(self._close(job.ended))
+            case _:
+                self._send_message(job, range(self.started.partitions))
 
-        while not self._stopped:
-            try:
-                self._producer.produce(
-                    self._topic, value=value, headers=headers, partition=partition, on_delivery=report
-                )
-            except BufferError:  # librdkafka's queue is full for a moment: the poller empties it
-                time.sleep(0.001)
+    def _send_step(self, step: Step, slot: int) -> None:
+        """Decide what becomes of a step; those of an outage share one time of patience."""
+        delivery, policy = self._delivery, self._settings.policy
+        if policy == "spill" and delivery.has_backlog:
+            self._put_aside(step, slot)
+        elif self._wait_for_room(0.0 if self._is_blocked else self._settings.max_stall / 2):
+            self._send_live(step, slot)
+        elif policy == "drop" and not delivery.refusal:
+            self._block("Kafka is slow or away: steps are dropped until there is room again")
+            self._dropped += 1
+            reason = f"no room in the buffer of {self._settings.buffer_bytes} bytes"
+            gap = Gap(run=self.started.run, attempt=self.started.attempt, step=step.number, reason=reason)
+            self._send_message(gap, (self._partition,))
+        else:
+            if policy == "stop":
+                self._want_stop("Kafka is slow or away and the buffer is full (stream.policy = 'stop')")
+            self._block(f"Kafka is slow or away: steps go to the spool, {delivery.spool.folder}")
+            self._put_aside(step, slot)
+
+    def _block(self, note: str) -> None:
+        if not self._is_blocked:
+            self._is_blocked = True
+            self._tell(Note(text=note))
+
+    def _send_live(self, step: Step, slot: int) -> None:
+        if self._is_blocked:
+            self._is_blocked = False
+            self._tell(Note(text="Kafka takes steps again"))
+        self._delivery.send(self._records(step, slot), self.started.step_bytes, step.number)
+
+    def _put_aside(self, step: Step, slot: int) -> None:
+        """Spool a step; where that cannot be, hold it until Kafka takes it or the end has come."""
+        delivery, settings = self._delivery, self._settings
+        reserved = settings.reserved_bytes(self.started.step_bytes, len(self._frames))
+        if delivery.spool.used_bytes + reserved > settings.spool_bytes:
+            self._want_stop(f"the spool is full (stream.spool_bytes = {settings.spool_bytes})")
+        try:
+            delivery.put_aside(self._records(step, slot), step.number)
+        except (SpoolFull, SpoolUnwritable) as error:
+            self._want_stop(str(error))
+            if self._wait_for_room(FOR_EVER):
+                self._send_live(step, slot)
             else:
-                return
+                delivery.lost.append(step.number)
 
-    def _delivered(self, step: int, error: object) -> None:
-        """Count one delivery report; a step is acknowledged when all of its records are."""
-        if error is not None:
-            self._fail(DeliveryFailed(f"step {step} was not delivered: {error}"))
-            return
-        with self._changed:
-            self._waiting_for[step] -= 1
-            if self._waiting_for[step] == 0:
-                del self._waiting_for[step]
-                if step >= 0:
-                    self._acknowledged += 1
-                    self._outstanding -= self.started.step_bytes
-                self._changed.notify_all()
+    def _send_message(self, message: JsonMessage, partitions: Sequence[int]) -> None:
+        headers, value = encode(message)
+        records = [Record(partition, headers, value) for partition in partitions]
+        if self._delivery.takes_live:
+            self._delivery.send(records, CONTROL_BYTES)
+        else:
+            self._delivery.put_aside(records)
 
-    def _fail(self, error: Exception) -> None:
-        with self._changed:
-            self._failure = self._failure or error
-            self._changed.notify_all()
+    @property
+    def _partition(self) -> int:
+        return self._submitted % self.started.partitions
 
-    def _poll_all(self) -> None:
-        while not self._stopped:
-            self._producer.poll(POLL_SECONDS)
+    def _records(self, step: Step, slot: int) -> list[Record]:
+        messages = step_messages(step, self._frames[slot], self.started)
+        return [Record(self._partition, *encode(message)) for message in messages]
+
+    def _wait_for_room(self, patience: float) -> bool:
+        deadline = time.monotonic() + patience
+        return self._delivery.wait(
+            lambda: self._delivery.has_room(self.started.step_bytes), lambda: min(deadline, self._deadline)
+        )
+
+    def _sync(self, timeout: float) -> Synced:
+        delivery, deadline = self._delivery, time.monotonic() + timeout
+        if not delivery.wait(lambda: delivery.is_safe, lambda: deadline):
+            if not delivery.spool.has_room(delivery.outstanding):
+                return Synced(is_safe=False, text="Kafka is away, and the spool has no room for the buffer")
+            delivery.evacuate()
+        try:
+            delivery.spool.sync()
+        except SpoolUnwritable as error:
+            return Synced(is_safe=False, text=str(error))
+        return Synced(is_safe=delivery.is_safe, text="")
+
+    def _close(self, ended: RunEnded | None) -> Closed:
+        """End the run: everything acknowledged in time, or the rest in the spool."""
+        delivery = self._delivery
+        if ended is not None:
+            self._send_message(ended, range(self.started.partitions))
+        while not self._is_done_before(time.monotonic() + NOTE_SECONDS):
+            if delivery.refusal or time.monotonic() >= self._deadline:
+                break
+            self._tell(Note(text=f"waiting for Kafka: {self._on_its_way()}"))
+        self._show()
+        if delivery.is_done:
+            return Closed(lost=tuple(delivery.lost))
+        delivery.evacuate()
+        delivery.spool.sync()
+        self._show()
+        return Closed(
+            lost=tuple(step for step in delivery.lost if step >= 0),
+            spool=str(delivery.spool.folder),
+            items=delivery.spool.items,
+            nbytes=delivery.spool.used_bytes,
+            reason=delivery.refusal or "Kafka did not take it in time",
+        )
+
+    def _is_done_before(self, moment: float) -> bool:
+        return self._delivery.wait(lambda: self._delivery.is_done, lambda: min(moment, self._deadline))
+
+    def _on_its_way(self) -> str:
+        return (
+            f"{self._delivery.outstanding} bytes sent and not acknowledged, {self._delivery.spool.items} "
+            f"items in the spool {self._delivery.spool.folder}"
+        )
+
+    def _want_stop(self, reason: str) -> None:
+        if not self._stop_reason:
+            self._stop_reason = reason
+            self._tell(StopWanted(reason=reason))
+
+    def _show(self) -> None:
+        delivery = self._delivery
+        self._counts.count(
+            acknowledged=delivery.acknowledged,
+            spilled=delivery.spilled,
+            spooled=delivery.spooled,
+            dropped=self._dropped,
+            outstanding=delivery.outstanding,
+        )

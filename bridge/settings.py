@@ -20,6 +20,7 @@ from lockstream.bridge.messages import MAX_TILE_BYTES
 ENVIRONMENT_PREFIX = "LOCKSTREAM_"
 LONGEST = 10**9  # seconds or hours: beyond what clocks and Kafka can count there is "for ever"
 Tables = dict[str, dict[str, Any]]
+KafkaOptions = Mapping[str, Any]
 T = TypeVar("T")
 
 
@@ -37,9 +38,22 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tile_bytes
         Largest tile, at most 1 MiB.
     buffer_bytes
-        Bytes accepted but not yet acknowledged that the bridge may hold; a full buffer waits.
+        Bytes sent but not yet acknowledged that the publisher may hold.
+    policy
+        What becomes of the next step when the buffer has been full for half of `max_stall`: ``spill`` (it is
+        written to the spool and sent later, in order), ``drop`` (it is left out, and a gap says so) or ``stop``
+        (the simulation is asked to stop in good order; what it had published goes to the spool).
+    max_stall
+        Seconds that `publish` may keep the simulation waiting, per step.
+    spool
+        Folder of the spool; left out, the node-local folder that Slurm or ``TMPDIR`` names, or one below
+        ``~/.local/state``. Whatever the policy, what Kafka has not taken at the end goes there.
+    spool_bytes
+        Bound on the spool.
+    require_broker
+        Whether a broker must answer at the start; if not, the spool is begun without.
     close_timeout
-        Seconds that `close` waits for the last acknowledgements.
+        Seconds that `close` waits for the last acknowledgements; then the rest is spooled.
     replication
         Replication factor of the topic; -1 leaves it to the broker.
     retention_hours
@@ -56,6 +70,11 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     partitions: int = 1
     tile_bytes: int = 1 << 19
     buffer_bytes: int = 256 << 20
+    policy: Literal["spill", "drop", "stop"] = "spill"
+    max_stall: float = 1.0
+    spool: str = ""
+    spool_bytes: int = 16 << 30
+    require_broker: bool = True
     close_timeout: float = 60.0
     replication: int = -1
     retention_hours: float = -1
@@ -63,15 +82,16 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     rounding: dict[str, int] = {}
 
     def __post_init__(self) -> None:
-        for key in ("every", "partitions", "buffer_bytes"):
+        for key in ("every", "partitions", "buffer_bytes", "spool_bytes"):
             if (value := getattr(self, key)) < 1:
                 raise ConfigurationError(f"stream.{key}", value, "must be at least 1")
         if not 16 <= self.tile_bytes <= MAX_TILE_BYTES:
             raise ConfigurationError("stream.tile_bytes", self.tile_bytes, f"must be 16 to {MAX_TILE_BYTES}")
-        if not 0 < self.close_timeout <= LONGEST:
-            raise ConfigurationError(
-                "stream.close_timeout", self.close_timeout, f"must be 0 to {LONGEST} seconds"
-            )
+        for key in ("close_timeout", "max_stall"):
+            if not 0 < (value := getattr(self, key)) <= LONGEST:
+                raise ConfigurationError(
+                    f"stream.{key}", value, f"must be more than 0 and at most {LONGEST} seconds"
+                )
         if self.replication < 1 and self.replication != -1:
             raise ConfigurationError("stream.replication", self.replication, "must be at least 1, or -1")
         if not 0 < self.retention_hours <= LONGEST and self.retention_hours != -1:
@@ -80,6 +100,26 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 self.retention_hours,
                 f"must be 0 to {LONGEST} hours, or -1 to keep the run until somebody deletes it",
             )
+
+    def check_step(self, step_bytes: int, slots: int) -> None:
+        """Refuse bounds that are too small for steps of that size.
+
+        Raises
+        ------
+        ConfigurationError
+            Naming the bound.
+        """
+        if step_bytes > self.buffer_bytes:
+            problem = f"one step has {step_bytes}: make it larger"
+            raise ConfigurationError("stream.buffer_bytes", self.buffer_bytes, problem)
+        least = self.reserved_bytes(step_bytes, slots) + step_bytes
+        if self.spool_bytes < least:
+            problem = f"must have room for the buffer and some steps, {least} bytes: make it larger"
+            raise ConfigurationError("stream.spool_bytes", self.spool_bytes, problem)
+
+    def reserved_bytes(self, step_bytes: int, slots: int) -> int:
+        """Part of the spool that is kept for what is on its way when the policy says stop."""
+        return self.buffer_bytes + (slots + 1) * step_bytes
 
 
 def read_tables(

@@ -11,25 +11,31 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
-from lockstream.bridge.client import KafkaOptions
 from lockstream.bridge.errors import (
     DeliveryFailed,
+    LeftInSpool,
     LockstreamError,
     StreamClosed,
+    StreamStopped,
     UserError,
 )
 from lockstream.bridge.frames import Step
 from lockstream.bridge.gather import Block, FrameGatherer
-from lockstream.bridge.messages import MAX_STEP, Field
-from lockstream.bridge.opening import begin_publishing
-from lockstream.bridge.publisher import Progress, Publisher
+from lockstream.bridge.link import Progress, PublisherLink
+from lockstream.bridge.link_messages import Begin, Closed
+from lockstream.bridge.messages import MAX_STEP, Field, Steered
+from lockstream.bridge.placement import spare_processors
 from lockstream.bridge.run_messages import Status, run_ended, run_started
-from lockstream.bridge.settings import StreamSettings, read_tables
+from lockstream.bridge.settings import KafkaOptions, StreamSettings, read_tables
+from lockstream.bridge.slots import Slots
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 T = TypeVar("T")
+
+SLOTS = 3  # one is filled, one is sent, and one is there for whichever of the two is late
+STOPPED = -1  # in the place of a slot's number
 
 
 class StreamSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,19 +45,27 @@ class StreamSummary(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     accepted, acknowledged
         Steps taken over by the bridge, and of these the steps stored by Kafka.
+    spooled, spilled
+        Steps that only the spool has, and steps that went through it at any time.
+    dropped
+        Steps left out, each with a gap in the stream.
     bytes
         Raw bytes of the accepted steps.
     publish_seconds
         Time rank 0 spent in `publish`: what observing cost the simulation.
-    wait_seconds
-        The part of it spent waiting for room in the buffer.
+    wait_seconds, longest_wait_seconds
+        The part of it spent waiting for a free slot, in all and for one step.
     """
 
     accepted: int
     acknowledged: int
+    spooled: int
+    spilled: int
+    dropped: int
     bytes: int
     publish_seconds: float
     wait_seconds: float
+    longest_wait_seconds: float
 
 
 def open_stream(
@@ -62,6 +76,7 @@ def open_stream(
     kafka: KafkaOptions | None = None,
     settings: StreamSettings | None = None,
     attempt: int = 0,
+    after_step: int = -1,
     time_units: str = "1",
     configuration: Mapping[str, Any] | None = None,
 ) -> Stream:
@@ -70,9 +85,10 @@ def open_stream(
     Parameters
     ----------
     comm
-        The ranks that own the fields. Rank 0 talks to Kafka.
+        The ranks that own the fields. Beside rank 0 a process is started that talks to Kafka.
     run
-        Run id, ``[a-z0-9][a-z0-9_-]{0,63}``; its topic is made here and must not exist yet.
+        Run id, ``[a-z0-9][a-z0-9_-]{0,63}``; its topic is made here and must not exist yet, unless `attempt`
+        is a later one.
     fields
         The global arrays that every step has.
     kafka
@@ -81,7 +97,9 @@ def open_stream(
     settings
         The ``[stream]`` table.
     attempt
-        The n-th start of this run.
+        The n-th start of this run, from 0.
+    after_step
+        For a later attempt: its steps supersede those of older attempts beyond this one.
     time_units
         Units of the steps' physical time, UDUNITS text.
     configuration
@@ -99,20 +117,25 @@ def open_stream(
     """
     settings = settings or StreamSettings()
     options = read_tables(None).get("kafka", {}) if kafka is None else kafka
+    processors = tuple(sorted(spare_processors(comm)))
 
-    def begin() -> Publisher:
+    def begin() -> PublisherLink:
         started = run_started(
             run,
             fields,
             settings,
             attempt=attempt,
+            after_step=after_step,
             time_units=time_units,
             configuration=dict(configuration or {}),
         )
-        return begin_publishing(started, settings, options)
+        word = Begin(
+            started=started, settings=settings, options=dict(options), slots=SLOTS, processors=processors
+        )
+        settings.check_step(started.step_bytes, SLOTS)
+        return PublisherLink(Slots.create(started.fields, SLOTS), word)
 
-    publisher = _on_rank_0(comm, begin)
-    return Stream(comm, fields, publisher, run, settings.close_timeout)
+    return Stream(comm, fields, _on_rank_0(comm, begin), run, settings)
 
 
 class Stream:
@@ -122,14 +145,18 @@ class Stream:
         self,
         comm: MPI.Comm,
         fields: Sequence[Field],
-        publisher: Publisher | None,
+        link: PublisherLink | None,
         run: str,
-        close_timeout: float,
+        settings: StreamSettings,
     ) -> None:
-        self._comm, self._gatherer = comm, FrameGatherer(comm, fields)
-        self._publisher, self._run, self._close_timeout = publisher, run, close_timeout
+        self._comm, self._link, self._run, self._settings = comm, link, run, settings
+        self._slots = link.slots if link else None
+        path, mark = comm.bcast((link.slots.path, link.slots.mark) if link else ("", b""))
+        if self._slots is None:
+            self._slots = Slots.attach(path, mark, fields, SLOTS)
+        self._gatherer = FrameGatherer(comm, fields, is_sharing=self._slots is not None)
         self._last_step, self._closed = -1, False
-        self._publish_seconds = self._wait_seconds = 0.0
+        self._publish_seconds = self._wait_seconds = self._longest_wait = 0.0
 
     def publish(
         self,
@@ -140,6 +167,8 @@ class Stream:
         diagnostics: Mapping[str, float] | None = None,
     ) -> None:
         """Publish one step; collective. The blocks may be overwritten as soon as this returns.
+
+        It keeps the simulation waiting for ``max_stall`` at most.
 
         Parameters
         ----------
@@ -156,6 +185,8 @@ class Stream:
         ------
         StreamClosed
             After `close`.
+        StreamStopped
+            On all ranks alike, if the policy asks for an orderly stop. This step was not accepted.
         TypeError
             If `step` is not an integer.
         ValueError
@@ -163,7 +194,7 @@ class Stream:
         BlockMismatch
             If the blocks do not make up the fields.
         DeliveryFailed
-            On rank 0, if an earlier step could not be delivered.
+            On rank 0, if the publisher cannot go on.
         """
         entered = perf_counter()
         if self._closed:
@@ -173,25 +204,51 @@ class Stream:
             raise ValueError(
                 f"step {step} after {self._last_step}, time {time}: steps must grow, time be finite"
             )
-        if self._publisher is None:
-            self._gatherer.gather(blocks, None)
+        slot = self._gatherer.tell_all(self._acquire())
+        if slot == STOPPED:
+            raise StreamStopped(f"run {self._run!r}: step {step} was not accepted: {self._why_stopped()}")
+        frame = self._slots.frames[slot] if self._slots else None
+        if self._link is None:
+            self._gatherer.gather(blocks, frame)
         else:
-            frame = self._publisher.acquire()
-            self._wait_seconds += perf_counter() - entered
             try:
                 self._gatherer.gather(blocks, frame)
                 scalars = {name: _finite_or_none(value) for name, value in (diagnostics or {}).items()}
-                self._publisher.submit(Step(step, float(time), scalars), frame)
+                self._link.submit(slot, Step(step, float(time), scalars))
             except BaseException:
-                self._publisher.give_back(frame)  # kept, it would be missing when the next step comes
+                self._link.give_back(slot)  # kept, it would be missing when the next step comes
                 raise
         self._last_step = step
         self._publish_seconds += perf_counter() - entered
 
+    def sync(self, timeout: float) -> bool:
+        """Make sure that everything accepted is stored by Kafka or on the disk; collective.
+
+        Parameters
+        ----------
+        timeout
+            Seconds after which what Kafka has not acknowledged is written to the spool.
+
+        Returns
+        -------
+        bool
+            False, on all ranks, if that could not be had.
+        """
+
+        def ask() -> bool:
+            return self._link is not None and self._link.sync(timeout).is_safe
+
+        return bool(self._comm.bcast(_on_rank_0(self._comm, ask)))
+
+    def record(self, message: Steered) -> None:
+        """Put a message into the stream, between the steps; on rank 0, nothing elsewhere."""
+        if self._link is not None:
+            self._link.say(message)
+
     @property
     def progress(self) -> Progress | None:
         """How far the stream has come, on rank 0; None elsewhere."""
-        return self._publisher.progress if self._publisher else None
+        return self._link.progress if self._link else None
 
     def close(self, status: Status = "completed", reason: str = "") -> StreamSummary | None:
         """End the run: wait for the acknowledgements, then say ``run-ended``; collective.
@@ -208,13 +265,18 @@ class Stream:
 
         Raises
         ------
+        LeftInSpool
+            On all ranks alike, if Kafka has not taken everything after ``close_timeout``; the text says how much
+            is where. Not for a run that was ``stopped``: its next attempt delivers the spool.
         DeliveryFailed
-            On all ranks alike, if steps are missing after ``close_timeout``; the text says which.
+            On all ranks alike, if steps are lost; the text says which.
         """
         if self._closed:
             return None
         self._closed = True
         self._gatherer.free()
+        if self._slots is not None and self._link is None:
+            self._slots.close()
         return _on_rank_0(self._comm, lambda: self._end(status, reason))
 
     def __enter__(self) -> Self:
@@ -225,40 +287,67 @@ class Stream:
     ) -> None:
         if error is None:
             self.close()
+        elif isinstance(error, StreamStopped):
+            self.close("stopped", str(error)[:500])
         elif not self._closed:
             self._closed = True  # the other ranks may never come: no MPI from here on
             self._end_after(error)
 
-    def _end(self, status: Status, reason: str) -> StreamSummary | None:
-        publisher = self._publisher
-        if publisher is None:
-            return None
-        try:
-            self._wait_for_acknowledgements(publisher)
-            progress = publisher.progress
-            summary = StreamSummary(
-                accepted=progress.accepted,
-                acknowledged=progress.acknowledged,
-                bytes=progress.accepted * publisher.started.step_bytes,
-                publish_seconds=self._publish_seconds,
-                wait_seconds=self._wait_seconds,
-            )
-            measured = {"publish_seconds": summary.publish_seconds, "wait_seconds": summary.wait_seconds}
-            ended = run_ended(publisher.started, status, reason, summary.accepted, self._last_step, measured)
-            publisher.send_now(ended)
-            self._wait_for_acknowledgements(publisher)
-            return summary
-        finally:
-            publisher.stop()
+    def _acquire(self) -> int:
+        """Rank 0's next slot, or `STOPPED`."""
+        if self._link is None:
+            return 0
+        entered = perf_counter()
+        slot = self._link.acquire(self._settings.max_stall)
+        waited = perf_counter() - entered
+        self._wait_seconds += waited
+        self._longest_wait = max(self._longest_wait, waited)
+        return STOPPED if slot is None else slot
 
-    def _wait_for_acknowledgements(self, publisher: Publisher) -> None:
-        if missing := publisher.finish(self._close_timeout):
-            names = [f"step {step}" if step >= 0 else "run-started or run-ended" for step in missing]
-            named = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-            raise DeliveryFailed(
-                f"run {self._run!r}, {publisher.progress.accepted} steps: not acknowledged within "
-                f"{self._close_timeout} s, and maybe missing from the log, are {named}"
-            )
+    def _why_stopped(self) -> str:
+        if self._link is None:
+            return "rank 0 knows why"
+        late = f"the publisher freed no slot within stream.max_stall = {self._settings.max_stall:g} s"
+        return self._link.stop_reason or late
+
+    def _end(self, status: Status, reason: str) -> StreamSummary | None:
+        link = self._link
+        if link is None:
+            return None
+        measured = {
+            "publish_seconds": self._publish_seconds,
+            "wait_seconds": self._wait_seconds,
+            "longest_wait_seconds": self._longest_wait,
+        }
+        ended = run_ended(link.started, status, reason, link.progress.accepted, self._last_step, measured)
+        closed = link.close(ended, self._settings.close_timeout)
+        summary = self._summary(link)
+        if closed.lost:
+            raise DeliveryFailed(f"run {self._run!r}: {_named(closed.lost)} are lost: {closed.reason}")
+        if closed.spool and status != "stopped":
+            raise LeftInSpool(self._where_it_is(closed, summary))
+        return summary
+
+    def _summary(self, link: PublisherLink) -> StreamSummary:
+        accepted, acknowledged, spooled, spilled, dropped, _ = link.progress
+        return StreamSummary(
+            accepted=accepted,
+            acknowledged=acknowledged,
+            spooled=spooled,
+            spilled=spilled,
+            dropped=dropped,
+            bytes=accepted * link.started.step_bytes,
+            publish_seconds=self._publish_seconds,
+            wait_seconds=self._wait_seconds,
+            longest_wait_seconds=self._longest_wait,
+        )
+
+    def _where_it_is(self, closed: Closed, summary: StreamSummary) -> str:
+        return (
+            f"run {self._run!r}: of {summary.accepted} steps Kafka has acknowledged {summary.acknowledged}; the others "
+            f"are safe in the spool {closed.spool} ({closed.items} items, {closed.nbytes} bytes). {closed.reason}. "
+            f"When Kafka is there again: lockstream spool drain {closed.spool}"
+        )
 
     def _end_after(self, error: BaseException) -> None:
         """Say that the run failed, if Kafka still listens; the error at hand is the one to be seen."""
@@ -277,13 +366,27 @@ def _on_rank_0(comm: MPI.Comm, action: Callable[[], T]) -> T | None:
             result = action()
         except LockstreamError as error:
             failure = error
-    told = comm.bcast(failure and (isinstance(failure, UserError), str(failure)))
+    told = comm.bcast(failure and (_kind(failure), str(failure)))
     if failure is not None:
         raise failure
     if told is not None:
-        is_users, text = told
-        raise UserError(text) if is_users else DeliveryFailed(text)
+        kind, text = told
+        raise _KINDS[kind](text)
     return result
+
+
+_KINDS: dict[str, type[LockstreamError]] = {
+    kind.__name__: kind for kind in (UserError, LeftInSpool, DeliveryFailed)
+}
+
+
+def _kind(failure: LockstreamError) -> str:
+    return next((name for name, kind in _KINDS.items() if isinstance(failure, kind)), DeliveryFailed.__name__)
+
+
+def _named(steps: Sequence[int]) -> str:
+    named = ", ".join(f"step {step}" for step in steps[:10])
+    return named + (", …" if len(steps) > 10 else "")
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -1,0 +1,135 @@
+"""The publisher as a process beside rank 0: ``python -m lockstream.bridge.publisher_process SOCKET MEMORY``.
+
+Both arguments are inherited file descriptors. It ends when it is told to close, or when rank 0 is gone: then it
+delivers or spools what was accepted, without saying that the run has ended.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import Connection
+
+from lockstream.bridge import link_messages as words
+from lockstream.bridge.errors import BrokerUnreachable, LockstreamError, UserError
+from lockstream.bridge.frames import Step
+from lockstream.bridge.link_messages import FromPublisher
+from lockstream.bridge.messages import run_topic
+from lockstream.bridge.opening import make_topic, producer_maker
+from lockstream.bridge.publisher import Publisher
+from lockstream.bridge.slots import Slots
+from lockstream.bridge.spool import Spool
+from lockstream.bridge.spool_place import spool_folder
+
+AGAIN_SECONDS = 1.0  # between two attempts to reach a broker that was not there at the start
+
+
+def main(socket: int, memory: int) -> None:
+    """Serve one run from its first word to its last."""
+    connection = Connection(socket)
+    begin = words.to_publisher.decode(connection.recv_bytes())
+    if not isinstance(begin, words.Begin):
+        raise TypeError(f"the first word must be Begin, got {type(begin).__name__}")
+    move_to(begin.processors)
+    slots = Slots(memory, begin.started.fields, begin.slots)
+    serve(connection, begin, slots)
+
+
+def serve(connection: Connection, begin: words.Begin, slots: Slots) -> None:
+    """Open the run, say so, and do what rank 0 says until its last word or its end."""
+    voice = _Voice(connection)
+    with ExitStack() as stack:
+        try:
+            publisher = _open(begin, slots, voice, stack)
+        except LockstreamError as error:
+            voice.tell(words.Refused(text=str(error), is_users=isinstance(error, UserError)))
+            return
+        stack.callback(publisher.stop)
+        voice.tell(words.Ready())
+        _obey(connection, publisher, begin.settings.close_timeout)
+        voice.closed.wait()
+
+
+def move_to(processors: tuple[int, ...]) -> None:
+    """Leave the core that rank 0 is bound to, if there is another."""
+    if processors:
+        with suppress(OSError):
+            os.sched_setaffinity(0, processors)
+
+
+class _Voice:
+    """Says things to rank 0, from any thread; nobody may be listening any more."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+        self.closed = threading.Event()
+
+    def tell(self, word: FromPublisher) -> None:
+        with self._lock, suppress(OSError):
+            self._connection.send_bytes(words.encode(word))
+        if isinstance(word, words.Closed | words.Failed):
+            self.closed.set()
+
+
+def _open(begin: words.Begin, slots: Slots, voice: _Voice, stack: ExitStack) -> Publisher:
+    settings, started = begin.settings, begin.started
+    start_producer = producer_maker(settings, started.step_bytes, begin.options)
+    is_open = True
+    try:
+        make_topic(started, settings, begin.options)
+    except BrokerUnreachable:
+        if settings.require_broker:
+            raise
+        is_open = False
+    folder = spool_folder(settings.spool, started.run)
+    spool = stack.enter_context(Spool(folder, settings.spool_bytes))
+    topic = run_topic(started.run)
+    publisher = Publisher(
+        start_producer, topic, started, settings, spool, slots.frames, voice.tell, slots, is_open=is_open
+    )
+    if not is_open:
+        threading.Thread(target=_open_later, args=(begin, publisher), daemon=True).start()
+    return publisher
+
+
+def _open_later(begin: words.Begin, publisher: Publisher) -> None:
+    """Make the topic as soon as a broker answers."""
+    while True:
+        try:
+            make_topic(begin.started, begin.settings, begin.options)
+        except BrokerUnreachable:
+            time.sleep(AGAIN_SECONDS)
+        except LockstreamError as error:
+            publisher.refuse(str(error))
+            return
+        else:
+            publisher.open_log()
+            return
+
+
+def _obey(connection: Connection, publisher: Publisher, close_timeout: float) -> None:
+    while True:
+        try:
+            word = words.to_publisher.decode(connection.recv_bytes())
+        except (EOFError, OSError):  # rank 0 is gone
+            publisher.close(None, close_timeout)
+            return
+        match word:
+            case words.Submit():
+                publisher.submit(word.slot, Step(word.step, word.time, word.diagnostics))
+            case words.Say():
+                publisher.say(word.message)
+            case words.Sync():
+                publisher.sync(word.timeout)
+            case words.Close():
+                publisher.close(word.ended, word.timeout)
+                return
+            case _:
+                raise TypeError(f"unexpected {type(word).__name__}")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 hears it and says what is to be done
+    main(int(sys.argv[1]), int(sys.argv[2]))
