@@ -257,6 +257,20 @@ class Gap(_Message, frozen=True, kw_only=True, tag="gap"):
     reason: Text
 
 
+class Steered(_Message, frozen=True, kw_only=True, tag="steered"):
+    """A command took effect, or was refused."""
+
+    id: Label  # of the command (unique; replays never execute it twice)
+    command: Literal["pause", "resume", "checkpoint", "stop", "set", "every"]
+    who: Text  # user@host
+    sent: Text  # ISO 8601 UTC, when the user sent it
+    step: CountOrNone  # the simulation's step at which it took effect on all ranks
+    key: Text = ""  # for set: e.g. "model.F"; every: "stream.every"
+    old: float | int | str | bool | None = None
+    new: float | int | str | bool | None = None
+    refused: Text = ""  # the reason, if it was refused
+
+
 class RunEnded(_Message, frozen=True, kw_only=True, tag="run-ended"):
     """The last message of an attempt, in every partition.
 
@@ -325,7 +339,7 @@ class Tile(msgspec.Struct, frozen=True, kw_only=True):
         return TileRecord(self.field, self.offset, self.extent, self.crc32c)
 
 
-JsonMessage = RunStarted | Manifest | Gap | RunEnded
+JsonMessage = RunStarted | Manifest | Gap | Steered | RunEnded
 Message = JsonMessage | Tile
 
 

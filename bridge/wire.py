@@ -31,7 +31,7 @@ Headers = list[tuple[str, bytes]]
 
 MAX_JSON_BYTES = MAX_TILE_BYTES
 _JSON: msgspec.json.Decoder[JsonMessage] = msgspec.json.Decoder(JsonMessage)
-_JSON_KINDS = frozenset({"run-started", "manifest", "gap", "run-ended"})
+_JSON_KINDS = frozenset({"run-started", "manifest", "gap", "steered", "run-ended"})
 
 
 def crc32c(elements: bytes | np.ndarray[Any, Any]) -> str:
