@@ -21,6 +21,8 @@ REMEMBERED = (
     10_000  # ids: more than a client that sends again after a lost acknowledgement can have in flight
 )
 
+_QUICK = {"fetch.wait.max.ms": 100}  # so much later an empty topic shows its end; the user's options win
+
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())  # junk from others is no news on the terminal of a simulation
 
@@ -74,7 +76,7 @@ class ControlReader:
             enable_partition_eof=True,
             queued_max_messages_kbytes=1024,
         )
-        self._consumer: Consumer = with_options(Consumer, config)
+        self._consumer: Consumer = with_options(Consumer, {**_QUICK, **config})
         self._run = run
         self._seen: set[str] = set()
         self._order: deque[str] = deque()

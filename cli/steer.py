@@ -26,7 +26,7 @@ GRACE_SECONDS = 2.0  # for the answer to a command that was taken up at the last
     show_default=True,
     help="Seconds to wait for the answer; then the command expires. 0: do not wait.",
 )
-@click.option("--attempt", type=click.IntRange(min=0), default=-1, help="Only if the run is in this attempt.")
+@click.option("--attempt", type=click.IntRange(min=0), help="Only if the run is in this attempt.")
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with [kafka] and [steering].")
 @click.option("--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE", help="As kafka.… or steering.…")
 def steer(
@@ -34,7 +34,7 @@ def steer(
     action: str,
     values: tuple[str, ...],
     wait: float,
-    attempt: int,
+    attempt: int | None,
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -62,7 +62,7 @@ def steer(
             make_command(
                 run,
                 **each,
-                attempt=attempt,
+                attempt=-1 if attempt is None else attempt,
                 lifetime=wait or UNHEARD_SECONDS,
                 secret=settings.secret,
             )

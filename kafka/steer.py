@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from lockstream.bridge.client import KafkaOptions, client_config, with_options
 from lockstream.bridge.control import (
@@ -127,7 +127,9 @@ class Conversation:
         self._reader.assign([TopicPartition(self._name, 0, self._next)])
         while open_ids and (left := limit - time.monotonic()) > 0:
             message = self._reader.poll(left)
-            if message is None or (record := record_of(message)) is None:
+            if message is None or _is_the_end_so_far(message.error()):
+                continue
+            if (record := record_of(message)) is None:
                 continue
             self._next = record.offset + 1
             if (steered := _steered(record)) is not None and steered.id in open_ids:
@@ -177,6 +179,10 @@ class Conversation:
                 f"there is no topic {self._control!r}: no run listens there; start one with steering.enabled = true, "
                 "or name the topic with --set steering.topic=NAME"
             )
+
+
+def _is_the_end_so_far(error: KafkaError | None) -> bool:
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def _steered(record: Record) -> Steered | None:

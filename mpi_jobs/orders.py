@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,37 @@ if TYPE_CHECKING:
 
     from lockstream.bridge.control import Command
 
+LOOK_SECONDS = 0.05  # how soon a paused run notices; nobody computes or spins meanwhile
+
 _DECODER = msgspec.json.Decoder(Orders)
+
+
+def take_orders(
+    comm: MPI.Intracomm,
+    steering: Steering,
+    commands: Callable[[], Sequence[Command]],
+    step: int,
+    look_seconds: float = LOOK_SECONDS,
+) -> Iterator[Decision]:
+    """Yield what is decided at `step` until the simulation may go on; collective, at every turn.
+
+    All ranks get their turn, with orders or without, so that what the caller does in between may be collective
+    as well: write the checkpoint that is ordered, look whether time is up. It may leave the loop at any turn.
+
+    Parameters
+    ----------
+    comm, steering, step
+        As `exchange_orders` has them.
+    commands
+        Called on rank 0 only, returns what has arrived without waiting.
+    look_seconds
+        A paused run looks for commands this often.
+    """
+    while True:
+        yield exchange_orders(comm, steering, commands() if comm.rank == 0 else (), step)
+        if steering.stop or not steering.is_paused:
+            return
+        time.sleep(look_seconds)
 
 
 def exchange_orders(
