@@ -8,9 +8,15 @@ from types import TracebackType
 from typing import Self
 
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
 
-from lockstream.bridge.client import KafkaOptions, client_config, with_options
+from lockstream.bridge.client import (
+    KafkaOptions,
+    admin_client,
+    client_config,
+    first_contact,
+    servers_of,
+    with_options,
+)
 from lockstream.bridge.control import CONTROL_PARTITION, MAX_COMMAND_BYTES, Command, decode_command
 from lockstream.bridge.errors import WireError
 from lockstream.bridge.topics import TopicExists, create_topic
@@ -27,14 +33,28 @@ _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())  # junk from others is no news on the terminal of a simulation
 
 
-def prepare_control_topic(admin: AdminClient, topic: str, replication: int = -1) -> None:
+def prepare_control_topic(options: KafkaOptions, topic: str, replication: int = -1) -> None:
     """Make the control topic unless it is there.
+
+    Parameters
+    ----------
+    options
+        The ``[kafka]`` table.
+    topic
+        Its name.
+    replication
+        Replication factor if it has to be made; -1 leaves it to the broker.
 
     Raises
     ------
+    BrokerUnreachable
+        If nobody answers.
     TopicRefused
         If the cluster does not let us; the text says which topic to ask for.
     """
+    admin = admin_client(options)
+    if topic in first_contact(admin, servers_of(options)).topics:
+        return  # who may not make topics can still use one
     settings = {
         "cleanup.policy": "delete",
         "retention.ms": str(RETENTION_DAYS * 86_400_000),

@@ -64,7 +64,7 @@ class Decision(NamedTuple):
     records: list[Steered]
 
 
-class Refused(Exception):
+class _Refused(Exception):
     """A command that is not carried out, and why."""
 
 
@@ -126,7 +126,7 @@ class Steering:
         try:
             self._check(draft, command, now)
             key, old, new = draft.take(command)
-        except Refused as reason:
+        except _Refused as reason:
             refused = str(reason)
         return Steered(
             run=self.configuration.run.id,
@@ -144,17 +144,17 @@ class Steering:
 
     def _check(self, draft: "_Draft", command: Command, now: datetime) -> None:
         if not self._settings.enabled:
-            raise Refused("steering is not enabled; start the run with steering.enabled = true")
+            raise _Refused("steering is not enabled; start the run with steering.enabled = true")
         if command.run != self.configuration.run.id:
-            raise Refused(f"it is for run {command.run!r}")
+            raise _Refused(f"it is for run {command.run!r}")
         if command.attempt not in (-1, self._attempt):
-            raise Refused(f"it is for attempt {command.attempt}, this is attempt {self._attempt}")
+            raise _Refused(f"it is for attempt {command.attempt}, this is attempt {self._attempt}")
         if self._settings.secret and not is_signed(command, self._settings.secret):
-            raise Refused("it is not signed with the run's steering.secret")
+            raise _Refused("it is not signed with the run's steering.secret")
         if command.has_expired(now):
-            raise Refused(f"it expired at {command.expires}, before the simulation came to it")
+            raise _Refused(f"it expired at {command.expires}, before the simulation came to it")
         if draft.stop:
-            raise Refused("the run is stopping")
+            raise _Refused("the run is stopping")
 
 
 class _Draft:
@@ -184,11 +184,11 @@ class _Draft:
         match command.command:
             case "pause":
                 if self._is_paused:
-                    raise Refused("the run is paused already")
+                    raise _Refused("the run is paused already")
                 self._is_paused = True
             case "resume":
                 if not self._is_paused:
-                    raise Refused("the run is not paused")
+                    raise _Refused("the run is not paused")
                 self._is_paused = False
             case "checkpoint":
                 self._checkpoint = True
@@ -203,7 +203,7 @@ class _Draft:
 
     def _set_every(self, value: Value) -> tuple[str, Value, Value]:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < MAX_STEP:
-            raise Refused(f"stream.every = {value!r}: must be a whole number, at least 1")
+            raise _Refused(f"stream.every = {value!r}: must be a whole number, at least 1")
         old, self._every = self._every, value
         return "stream.every", old, value
 
@@ -211,9 +211,9 @@ class _Draft:
         known = sorted(getattr(self._class, "steerable", ()))
         table, _, name = key.partition(".")
         if not known:
-            raise Refused(f"{key} = {value!r}: this model has no parameter that can be steered")
+            raise _Refused(f"{key} = {value!r}: this model has no parameter that can be steered")
         if table != "model" or name not in known:
-            raise Refused(str(unknown_key(key, value, known)).replace("unknown key", "cannot be steered"))
+            raise _Refused(str(unknown_key(key, value, known)).replace("unknown key", "cannot be steered"))
         old = cast(SteerableModel, self._model)
         new = self._with(old, name, value)
         self._model, self._has_new_model = new, True
@@ -222,16 +222,16 @@ class _Draft:
     def _with(self, old: SteerableModel, name: str, value: Value) -> SteerableModel:
         key = f"model.{name}"
         if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            raise Refused(f"{key} = {value!r}: must have a finite value")
+            raise _Refused(f"{key} = {value!r}: must have a finite value")
         try:
             parameters = convert(_table(old) | {name: value}, self._class.Parameters, "model")
             new = cast(SteerableModel, self._class(parameters, self._domain))
         except ConfigurationError as error:
-            raise Refused(str(error)) from None
+            raise _Refused(str(error)) from None
         except (ValueError, ArithmeticError) as error:
-            raise Refused(f"{key} = {value!r}: {error}") from None
+            raise _Refused(f"{key} = {value!r}: {error}") from None
         if not new.dt == old.dt <= new.largest_stable_dt:
-            raise Refused(
+            raise _Refused(
                 f"{key} = {value!r}: the run's time step, {old.dt:.6g}, would be unstable; "
                 f"the largest stable one would be {new.largest_stable_dt:.6g}"
                 if new.dt == old.dt

@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 
 from lockstream.bridge.control_reader import ControlReader, prepare_control_topic
 from lockstream.bridge.messages import Message, run_topic
@@ -43,7 +42,7 @@ class SteeredRun:
             given[key] = given.get(key, {}) | table
         self._steering = Steering(convert(given, Configuration))
         self._fake, self._options, self._topic = FakeRun(run=run), options(broker), topic
-        prepare_control_topic(AdminClient(self._options), topic)
+        prepare_control_topic(self._options, topic)
         make_topic(broker, run)
         self._producer = Producer(self._options | {"linger.ms": 1})
         self._send(self._fake.started)

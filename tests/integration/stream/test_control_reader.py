@@ -26,7 +26,7 @@ def send(broker: BrokerInfo, topic: str, *values: Command | bytes | None) -> Non
 
 
 def prepare(broker: BrokerInfo, topic: str) -> None:
-    prepare_control_topic(AdminClient(options(broker)), topic, 1)
+    prepare_control_topic(options(broker), topic, 1)
 
 
 def placed(broker: BrokerInfo, topic: str, run: str) -> ControlReader:
@@ -107,7 +107,7 @@ def test_a_flood_is_taken_in_portions(broker: BrokerInfo, topic_name: str, run_i
 def test_the_topic_is_made_once_and_keeps_commands_for_a_week(broker: BrokerInfo, topic_name: str) -> None:
     admin = AdminClient(options(broker))
     for _ in range(2):
-        prepare_control_topic(admin, topic_name)
+        prepare_control_topic(options(broker), topic_name)
     resource = ConfigResource(ResourceType.TOPIC, topic_name)
     wait_until(lambda: topic_name in admin.list_topics(timeout=10).topics)
     found = admin.describe_configs([resource])[resource].result(LIMIT)

@@ -8,6 +8,8 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lockstream.bridge.control import (
     MAX_COMMAND_BYTES,
@@ -135,3 +137,22 @@ def test_a_topic_that_cannot_be_is_the_users_mistake(topic: str) -> None:
     with pytest.raises(ConfigurationError, match=r"steering\.topic"):
         convert({"topic": topic}, SteeringSettings, "steering")
     assert not convert({}, SteeringSettings, "steering").enabled
+
+
+@given(
+    st.sampled_from(sorted(json.loads(golden()[1]))),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=4,
+    )
+    | st.datetimes(timezones=st.timezones()).map(datetime.isoformat),
+)
+def test_whatever_stands_there_is_a_command_or_a_wire_error(key: str, value: Any) -> None:
+    try:
+        command = decode_command(bent(**{key: value}))
+    except WireError:
+        return
+    command.has_expired(datetime.now(UTC))
+    is_signed(command, "hush")
+    assert decode_command(encode_command(command)[1]) == command
