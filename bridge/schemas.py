@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from lockstream.bridge.control import Command
 from lockstream.bridge.messages import Gap, Manifest, RunEnded, RunStarted
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -14,7 +15,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schemas() -> Mapping[str, dict[str, Any]]:
     """JSON Schema of each message that is JSON, by its kind."""
-    kinds = (RunStarted, Manifest, Gap, RunEnded)
+    kinds = (RunStarted, Manifest, Gap, RunEnded, Command)
     return {
         str(kind.__struct_config__.tag): {"$schema": DIALECT, **msgspec.json.schema(kind)} for kind in kinds
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from lockstream.bridge.control import SteeringSettings
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.bridge.messages import is_run_id
 from lockstream.bridge.settings import ENVIRONMENT_PREFIX, StreamSettings, convert, read_tables, unknown_key
@@ -60,7 +61,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Parameters
     ----------
-    run, domain, stream
+    run, domain, stream, steering
         As their classes say.
     model
         Parameters of the model; which there are is up to it.
@@ -77,6 +78,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     model: dict[str, Any] = {}
     initial: dict[str, str] = {}
     stream: StreamSettings = StreamSettings()
+    steering: SteeringSettings = SteeringSettings()
     kafka: dict[str, Any] = {}
     archive: dict[str, Any] = {}
     analysis: dict[str, Any] = {}

@@ -107,7 +107,7 @@ def open_stream_observer(comm: MPI.Intracomm, configuration: Configuration) -> S
         if not names or info.name in names
     ]
     kept = msgspec.to_builtins(configuration)
-    del kept["kafka"]  # may hold secrets
+    del kept["kafka"], kept["steering"]["secret"]
     stream = open_stream(
         comm,
         run=configuration.run.id,

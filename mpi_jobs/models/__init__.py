@@ -72,6 +72,20 @@ class Model(Protocol):
         ...
 
 
+class SteerableModel(Model, Protocol):
+    """A model with parameters that may be changed while it runs: a new object then takes the old one's place.
+
+    A model that has no `steerable` is a complete model too.
+    """
+
+    steerable: ClassVar[frozenset[str]]
+    """Names in `Parameters` that may be changed; not ``dt``, and not what only the initial state uses."""
+
+    parameters: Any
+    """The `Parameters` in effect, with presets and defaults filled in: ``dt`` above all. A model made from
+    them computes the same, bit for bit."""
+
+
 def find_model(name: str) -> type[Model]:
     """Return the model class installed under `name`.
 

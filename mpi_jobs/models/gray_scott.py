@@ -87,6 +87,7 @@ class GrayScott:
         FieldInfo("u", "1", "concentration of the substrate U"),
         FieldInfo("v", "1", "concentration of the autocatalyst V"),
     )
+    steerable: ClassVar[frozenset[str]] = frozenset({"F", "k", "Du", "Dv"})
 
     def __init__(self, parameters: GrayScottParameters, domain: Domain) -> None:
         p, (dy, dx) = parameters, domain.spacing
@@ -99,6 +100,7 @@ class GrayScott:
         self._seeds = p.seeds or max(1, domain.shape[0] * domain.shape[1] // ELEMENTS_PER_SEED)
         self.largest_stable_dt = 2 / max(p.Du * curvature + F, p.Dv * curvature + F + k)
         dt = self.dt = p.dt or 0.8 * self.largest_stable_dt
+        self.parameters = msgspec.structs.replace(p, F=F, k=k, dt=dt, seeds=self._seeds)
         rates = (p.Du / dy**2, p.Du / dx**2, p.Dv / dy**2, p.Dv / dx**2, 1.0, F, F + k)
         self._coefficients = [domain.numpy_dtype.type(dt * rate) for rate in rates]
 

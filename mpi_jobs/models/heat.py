@@ -43,12 +43,14 @@ class Heat:
 
     Parameters: ClassVar[type[msgspec.Struct]] = HeatParameters
     fields: ClassVar[tuple[FieldInfo, ...]] = (FieldInfo("temperature", "1", "temperature above ambient"),)
+    steerable: ClassVar[frozenset[str]] = frozenset({"diffusivity"})
 
     def __init__(self, parameters: HeatParameters, domain: Domain) -> None:
         dy, dx = domain.spacing
         self._domain, self._spots = domain, parameters.spots
         self.largest_stable_dt = 0.5 / (parameters.diffusivity * (1 / dy**2 + 1 / dx**2))
         self.dt = parameters.dt or 0.8 * self.largest_stable_dt
+        self.parameters = msgspec.structs.replace(parameters, dt=self.dt)
         scalar = domain.numpy_dtype.type
         self._along_y = scalar(self.dt * parameters.diffusivity / dy**2)
         self._along_x = scalar(self.dt * parameters.diffusivity / dx**2)
