@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple, TypeVar
 
 from lockstream.bridge import link_messages as words
+from lockstream.bridge.control import Command
 from lockstream.bridge.errors import DeliveryFailed, UserError
 from lockstream.bridge.frames import Step
 from lockstream.bridge.link_messages import FromPublisher, ToPublisher
@@ -75,6 +76,7 @@ class PublisherLink:
         self.stop_reason = ""
         """Why the simulation should stop in good order; empty while it need not."""
         self._free = deque(range(begin.slots))
+        self._commands: list[Command] = []
         self._accepted = 0
         self._process, self._connection = _start(slots)
         try:
@@ -123,6 +125,12 @@ class PublisherLink:
     def say(self, message: Steered) -> None:
         """Send a message in its place between the steps."""
         self._say(words.Say(message=message))
+
+    def commands(self) -> list[Command]:
+        """Return the commands to the run that have come since the last call, without waiting."""
+        self._listen(0.0)
+        arrived, self._commands = self._commands, []
+        return arrived
 
     def sync(self, timeout: float) -> words.Synced:
         """Wait until everything accepted is acknowledged or on the disk; see `Publisher.sync`."""
@@ -179,6 +187,8 @@ class PublisherLink:
         match word:
             case words.Freed():
                 self._free.append(word.slot)
+            case words.Commanded():
+                self._commands.append(word.command)
             case words.StopWanted():
                 self.stop_reason = word.reason
             case words.Note():

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from lockstream.bridge.control import Command
 from lockstream.bridge.messages import RunEnded, RunStarted, Steered
 from lockstream.bridge.settings import StreamSettings
 
@@ -27,6 +28,8 @@ class Begin(_Word, frozen=True, kw_only=True):
         How many frames the shared memory has; its descriptor is inherited.
     processors
         Where the publisher should run; empty means anywhere.
+    control_topic
+        Where commands to the run come from; empty where nobody may steer it.
     """
 
     started: RunStarted
@@ -34,6 +37,7 @@ class Begin(_Word, frozen=True, kw_only=True):
     options: dict[str, Any]
     slots: int
     processors: tuple[int, ...] = ()
+    control_topic: str = ""
 
 
 class Submit(_Word, frozen=True, kw_only=True):
@@ -99,6 +103,12 @@ class Note(_Word, frozen=True, kw_only=True):
     text: str
 
 
+class Commanded(_Word, frozen=True, kw_only=True):
+    """Somebody wants to steer the run."""
+
+    command: Command
+
+
 class Synced(_Word, frozen=True, kw_only=True):
     """Answers `Sync`."""
 
@@ -129,7 +139,7 @@ class Closed(_Word, frozen=True, kw_only=True):
 
 
 ToPublisher = Begin | Submit | Say | Sync | Close
-FromPublisher = Ready | Refused | Freed | StopWanted | Failed | Note | Synced | Closed
+FromPublisher = Ready | Refused | Freed | StopWanted | Failed | Note | Commanded | Synced | Closed
 
 to_publisher: msgspec.json.Decoder[ToPublisher] = msgspec.json.Decoder(ToPublisher)
 from_publisher: msgspec.json.Decoder[FromPublisher] = msgspec.json.Decoder(FromPublisher)

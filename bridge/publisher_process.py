@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 
 from lockstream.bridge import link_messages as words
+from lockstream.bridge.control_reader import ControlReader, prepare_control_topic
 from lockstream.bridge.errors import BrokerUnreachable, LockstreamError, UserError
 from lockstream.bridge.frames import Step
 from lockstream.bridge.link_messages import FromPublisher
@@ -23,6 +24,8 @@ from lockstream.bridge.slots import Slots
 from lockstream.bridge.spool import Spool
 from lockstream.bridge.spool_place import spool_folder
 
+COMMAND_SECONDS = 0.1  # between two looks for commands
+PLACE_SECONDS = 10.0
 AGAIN_SECONDS = 1.0  # between two attempts to reach a broker that was not there at the start
 
 
@@ -78,6 +81,8 @@ def _open(begin: words.Begin, slots: Slots, voice: _Voice, stack: ExitStack) -> 
     start_producer = producer_maker(settings, started.step_bytes, begin.options)
     is_open = True
     try:
+        if begin.control_topic:
+            _listen(begin, voice, stack)  # before anybody can know of the run
         make_topic(started, settings, begin.options)
     except BrokerUnreachable:
         if settings.require_broker:
@@ -107,6 +112,24 @@ def _open_later(begin: words.Begin, publisher: Publisher) -> None:
         else:
             publisher.open_log()
             return
+
+
+def _listen(begin: words.Begin, voice: _Voice, stack: ExitStack) -> None:
+    """Hand on the commands to the run."""
+    prepare_control_topic(begin.options, begin.control_topic, begin.settings.replication)
+    reader = stack.enter_context(ControlReader(begin.options, begin.control_topic, begin.started.run))
+    reader.place(PLACE_SECONDS)
+    ended = threading.Event()
+
+    def hand_on() -> None:
+        while not ended.wait(COMMAND_SECONDS):
+            for command in reader.poll():
+                voice.tell(words.Commanded(command=command))
+
+    thread = threading.Thread(target=hand_on, name="lockstream-control", daemon=True)
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(ended.set)
 
 
 def _obey(connection: Connection, publisher: Publisher, close_timeout: float) -> None:

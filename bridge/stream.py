@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
+from lockstream.bridge.control import Command
 from lockstream.bridge.errors import (
     DeliveryFailed,
     LeftInSpool,
@@ -77,6 +78,7 @@ def open_stream(
     settings: StreamSettings | None = None,
     attempt: int = 0,
     after_step: int = -1,
+    control_topic: str = "",
     time_units: str = "1",
     configuration: Mapping[str, Any] | None = None,
 ) -> Stream:
@@ -100,6 +102,8 @@ def open_stream(
         The n-th start of this run, from 0.
     after_step
         For a later attempt: its steps supersede those of older attempts beyond this one.
+    control_topic
+        Where to listen for commands to the run, see `Stream.commands`; empty: nobody may steer it.
     time_units
         Units of the steps' physical time, UDUNITS text.
     configuration
@@ -130,7 +134,12 @@ def open_stream(
             configuration=dict(configuration or {}),
         )
         word = Begin(
-            started=started, settings=settings, options=dict(options), slots=SLOTS, processors=processors
+            started=started,
+            settings=settings,
+            options=dict(options),
+            slots=SLOTS,
+            processors=processors,
+            control_topic=control_topic,
         )
         settings.check_step(started.step_bytes, SLOTS)
         return PublisherLink(Slots.create(started.fields, SLOTS), word)
@@ -239,6 +248,10 @@ class Stream:
             return self._link is not None and self._link.sync(timeout).is_safe
 
         return bool(self._comm.bcast(_on_rank_0(self._comm, ask)))
+
+    def commands(self) -> list[Command]:
+        """Return the commands to this run that have come since the last call; never waits, empty but on rank 0."""
+        return self._link.commands() if self._link else []
 
     def record(self, message: Steered) -> None:
         """Put a message into the stream, between the steps; on rank 0, nothing elsewhere."""
