@@ -1,14 +1,16 @@
 """One way to Kafka in one order: what librdkafka holds, then what the spool holds, then what comes next."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
 
-from lockstream.bridge.errors import SpoolFull, SpoolUnwritable
+from lockstream.bridge.errors import SpoolUnwritable
 from lockstream.bridge.outbox import Item, Outbox, Producer, Record
 from lockstream.bridge.spool import Spool
 
 AT_ONCE = 4 << 20  # bytes read back from the spool before looking at anything else
+MARGIN = 4 << 20  # bytes: frames and headers around the records
 FOR_EVER = float("inf")
 
 
@@ -71,7 +73,7 @@ class Delivery:
     @property
     def has_backlog(self) -> bool:
         """Whether the spool holds what librdkafka was not given yet."""
-        return self.spool.has_unread
+        return self.spool.next_item() is not None
 
     @property
     def takes_live(self) -> bool:
@@ -98,7 +100,7 @@ class Delivery:
 
         Raises
         ------
-        SpoolFull, SpoolUnwritable
+        SpoolUnwritable
             Nothing was written then.
         """
         self.spool.append(self._seq + 1, records)
@@ -138,13 +140,13 @@ class Delivery:
             self.evacuate()
         sent = 0
         while sent < AT_ONCE and self._can_drain() and (item := self.spool.next_item()) is not None:
-            seq, records = item
+            seq, records = item[0], [Record(*record[1:]) for record in item[1]]
             nbytes = sum(len(record.value) for record in records)
             self._outbox.send(seq, records, nbytes, step=self._spooled.get(seq, -1), is_spooled=True)
             sent += nbytes
         if self.spool.items:
             oldest = self._outbox.oldest
-            self.spool.delivered(min(self.spool.next_seq, self._seq + 1 if oldest is None else oldest) - 1)
+            self.spool.delivered(min(self.spool.cursor, self.spool.cursor if oldest is None else oldest) - 1)
 
     def evacuate(self) -> None:
         """Put into the spool what librdkafka holds; what cannot be written there is lost."""
@@ -153,8 +155,8 @@ class Delivery:
             if item.is_spooled:
                 continue
             try:
-                self.spool.insert(seq, list(item.returned.values()))
-            except (SpoolFull, SpoolUnwritable) as error:
+                self.spool.insert(seq, [item.returned[number] for number in sorted(item.returned)])
+            except SpoolUnwritable as error:
                 self.lost.append(item.step)
                 self.refusal = self.refusal or str(error)
                 continue
@@ -164,6 +166,13 @@ class Delivery:
                 self.spilled += 1
         if items:
             self.spool.rewind(min(items))
+
+    @property
+    def can_evacuate(self) -> bool:
+        """Whether the spool and its disk have room for what librdkafka holds."""
+        wanted = self._outbox.nbytes + MARGIN
+        is_within = self.spool.used_bytes + wanted <= self.spool.limit_bytes
+        return is_within and shutil.disk_usage(self.spool.folder).free > wanted
 
     def stop(self) -> None:
         """End it; what librdkafka holds is given up."""

@@ -6,13 +6,16 @@
     ├── UserError                       exit 2: wrong argument, configuration or environment
     │   ├── ConfigurationError          a key, its value, what is wrong with it, and the cure
     │   ├── MissingExtra                an optional package that is not installed
-    │   └── BrokerUnreachable           nobody answers at bootstrap.servers
+    │   ├── BrokerUnreachable           nobody answers at bootstrap.servers
+    │   ├── SpoolLocked                 another process writes or drains this spool
+    │   └── NotASpool                   no spool of a run at that path
     ├── WireError                       a message that breaks the wire format
-    ├── SpoolFull                       the spool has reached its bound, or the disk its end
-    ├── SpoolUnwritable                 the spool cannot be written
     ├── DeliveryFailed                  steps are lost: neither Kafka nor the spool has them
     ├── LeftInSpool                     the run has ended, and Kafka has not taken all of it yet
     ├── StreamStopped                   exit 75: the bridge wants the simulation to stop in good order
+    ├── SpoolUnwritable                 the spool's file system fails; nothing of the item is left there
+    │   └── SpoolFull                   the spool's bound is reached, or its disk is full
+    ├── SpoolDamaged                    exit 3: a spool's file does not hold what was written to it
     └── StreamClosed                    the stream was used after its end
 
 The other packages derive theirs from these, so that one handler serves the whole command line.
@@ -72,16 +75,59 @@ class WireError(LockstreamError, ValueError):
     """A message that breaks the wire format; it is quarantined, never guessed at."""
 
 
-class SpoolFull(LockstreamError):
-    """The spool has no room for another step; nothing of it was written."""
-
-
-class SpoolUnwritable(LockstreamError):
-    """The disk does not take what should be spooled; nothing of it counts as written."""
-
-
 class DeliveryFailed(LockstreamError):
     """Steps are neither in Kafka's log nor in the spool."""
+
+
+class SpoolLocked(UserError, BlockingIOError):
+    """Another process holds the spool; the text names host and pid."""
+
+
+class NotASpool(UserError, FileNotFoundError):
+    """There is no spool of a run at that path."""
+
+
+class SpoolUnwritable(LockstreamError, OSError):
+    """The spool's file system does not take what it is given; the item is not in the spool, not even in part."""
+
+
+class SpoolFull(SpoolUnwritable):
+    """There is no room for an item; nothing of it was kept.
+
+    Parameters
+    ----------
+    folder
+        The spool.
+    used, limit
+        Bytes that its files take, and the most they may take.
+    reason
+        What the limit is in this case, or the system's word for a full disk.
+    """
+
+    def __init__(self, folder: object, used: int, limit: int, reason: str) -> None:
+        super().__init__(f"{folder}: the spool is full, {used} of {limit} bytes are used ({reason})")
+        self.used, self.limit = used, limit
+
+
+class SpoolDamaged(LockstreamError):
+    """A file of a spool is not what was written.
+
+    Parameters
+    ----------
+    path, offset
+        Where.
+    what
+        What is wrong there.
+    """
+
+    exit_code = 3
+
+    def __init__(self, path: object, offset: int, what: str) -> None:
+        super().__init__(
+            f"{path}, byte {offset}: {what}. The spool is damaged; 'lockstream spool verify' says what is sound, "
+            "and what lies in the other files can be delivered once this one is moved away"
+        )
+        self.path, self.offset, self.what = path, offset, what
 
 
 class LeftInSpool(LockstreamError):

@@ -81,7 +81,7 @@ class PublisherLink:
         self._process, self._connection = _start(slots)
         try:
             self._say(begin)
-            self._await(words.Ready, time.monotonic() + START_SECONDS)
+            self._await(words.Ready, time.monotonic() + START_SECONDS + begin.settings.close_timeout)
         except BaseException:
             self.abandon()
             raise

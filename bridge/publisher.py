@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from lockstream.bridge.delivery import FOR_EVER, Delivery
-from lockstream.bridge.errors import SpoolFull, SpoolUnwritable
+from lockstream.bridge.errors import SpoolUnwritable
 from lockstream.bridge.frames import Arrays, Step, step_messages
 from lockstream.bridge.link_messages import Closed, Failed, Freed, FromPublisher, Note, StopWanted, Synced
 from lockstream.bridge.messages import Gap, JsonMessage, RunEnded, RunStarted, Steered
@@ -226,7 +226,7 @@ class Publisher:
             self._want_stop(f"the spool is full (stream.spool_bytes = {settings.spool_bytes})")
         try:
             delivery.put_aside(self._records(step, slot), step.number)
-        except (SpoolFull, SpoolUnwritable) as error:
+        except SpoolUnwritable as error:
             self._want_stop(str(error))
             if self._wait_for_room(FOR_EVER):
                 self._send_live(step, slot)
@@ -258,7 +258,7 @@ class Publisher:
     def _sync(self, timeout: float) -> Synced:
         delivery, deadline = self._delivery, time.monotonic() + timeout
         if not delivery.wait(lambda: delivery.is_safe, lambda: deadline):
-            if not delivery.spool.has_room(delivery.outstanding):
+            if not delivery.can_evacuate:
                 return Synced(is_safe=False, text="Kafka is away, and the spool has no room for the buffer")
             delivery.evacuate()
         try:

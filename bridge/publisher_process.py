@@ -13,8 +13,15 @@ from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 
 from lockstream.bridge import link_messages as words
+from lockstream.bridge.client import servers_of
 from lockstream.bridge.control_reader import ControlReader, prepare_control_topic
-from lockstream.bridge.errors import BrokerUnreachable, LockstreamError, UserError
+from lockstream.bridge.errors import (
+    BrokerUnreachable,
+    ConfigurationError,
+    LockstreamError,
+    SpoolLocked,
+    UserError,
+)
 from lockstream.bridge.frames import Step
 from lockstream.bridge.link_messages import FromPublisher
 from lockstream.bridge.messages import run_topic
@@ -22,7 +29,8 @@ from lockstream.bridge.opening import make_topic, producer_maker
 from lockstream.bridge.publisher import Publisher
 from lockstream.bridge.slots import Slots
 from lockstream.bridge.spool import Spool
-from lockstream.bridge.spool_place import spool_folder
+from lockstream.bridge.spool_folder import SpoolAbout
+from lockstream.bridge.spool_place import spool_place, usable_place
 
 COMMAND_SECONDS = 0.1  # between two looks for commands
 PLACE_SECONDS = 10.0
@@ -88,8 +96,7 @@ def _open(begin: words.Begin, slots: Slots, voice: _Voice, stack: ExitStack) -> 
         if settings.require_broker:
             raise
         is_open = False
-    folder = spool_folder(settings.spool, started.run)
-    spool = stack.enter_context(Spool(folder, settings.spool_bytes))
+    spool = stack.enter_context(_hold_spool(begin))
     topic = run_topic(started.run)
     publisher = Publisher(
         start_producer, topic, started, settings, spool, slots.frames, voice.tell, slots, is_open=is_open
@@ -97,6 +104,38 @@ def _open(begin: words.Begin, slots: Slots, voice: _Voice, stack: ExitStack) -> 
     if not is_open:
         threading.Thread(target=_open_later, args=(begin, publisher), daemon=True).start()
     return publisher
+
+
+def _hold_spool(begin: words.Begin) -> Spool:
+    """Open the run's spool; the publisher of an attempt that was killed may still be delivering."""
+    settings, started = begin.settings, begin.started
+    place = usable_place(spool_place(settings.spool), started.step_bytes)
+    about = SpoolAbout(
+        run=started.run,
+        topic=run_topic(started.run),
+        partitions=started.partitions,
+        replication=settings.replication,
+        retention_hours=settings.retention_hours,
+        servers=servers_of(begin.options),
+    )
+    limit = time.monotonic() + settings.close_timeout
+    while True:
+        try:
+            spool = Spool(place / started.run, settings.spool_bytes, about)
+            break
+        except SpoolLocked:
+            if started.attempt == 0 or time.monotonic() > limit:
+                raise
+            time.sleep(AGAIN_SECONDS)
+    if started.attempt == 0 and spool.items:
+        folder, items = spool.folder, spool.items
+        spool.close()
+        problem = (
+            f"the spool {folder} holds {items} items of a run of that name that Kafka has not taken; deliver them with "
+            "'lockstream spool drain', go on with that run (simulate --resume), or remove the folder"
+        )
+        raise ConfigurationError("run.id", started.run, problem)
+    return spool
 
 
 def _open_later(begin: words.Begin, publisher: Publisher) -> None:
