@@ -24,6 +24,7 @@ from lockstream.bridge.wire import encode
 
 LOOK_SECONDS = 0.25
 NOTE_SECONDS = 10.0  # between two words about what is still on its way at the end
+HURRY_SECONDS = 10.0
 CONTROL_BYTES = 1024  # what a message without elements counts in the buffer
 
 
@@ -97,6 +98,7 @@ class Publisher:
         self._is_blocked, self._is_stopping = not is_open, False
         self._submitted = self._dropped = 0
         self._stop_reason = ""
+        self._is_ending, self._longest_end = False, FOR_EVER
         self._deadline = FOR_EVER  # of the end
         self._sender = threading.Thread(target=self._send_all, name="lockstream-sender", daemon=True)
         self._sender.start()
@@ -122,8 +124,16 @@ class Publisher:
     def close(self, ended: RunEnded | None, timeout: float) -> None:
         """Say ``run-ended`` (or nothing), wait for Kafka, spool what is left, and have `Closed` told."""
         with self._changed:
-            self._deadline = time.monotonic() + timeout
+            self._is_ending = True
+            self._deadline = time.monotonic() + min(timeout, self._longest_end)
         self._put(_Close(ended))
+
+    def hurry(self) -> None:
+        """The end comes soon, and then it must not take longer than `HURRY_SECONDS`; for a signal handler."""
+        self._longest_end = HURRY_SECONDS
+        self._deadline = (
+            min(self._deadline, time.monotonic() + HURRY_SECONDS) if self._is_ending else FOR_EVER
+        )
 
     def open_log(self) -> None:
         """Kafka has the topic: from here on it is sent to."""

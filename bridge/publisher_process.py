@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 
@@ -45,11 +46,21 @@ def main(socket: int, memory: int) -> None:
         raise TypeError(f"the first word must be Begin, got {type(begin).__name__}")
     move_to(begin.processors)
     slots = Slots(memory, begin.started.fields, begin.slots)
-    serve(connection, begin, slots)
+    serve(connection, begin, slots, _heed_signals)
 
 
-def serve(connection: Connection, begin: words.Begin, slots: Slots) -> None:
-    """Open the run, say so, and do what rank 0 says until its last word or its end."""
+def serve(
+    connection: Connection, begin: words.Begin, slots: Slots, opened: Callable[[Publisher], None]
+) -> None:
+    """Open the run, say so, and do what rank 0 says until its last word or its end.
+
+    Parameters
+    ----------
+    connection, begin, slots
+        The line to rank 0, its first word, and the memory shared with it.
+    opened
+        Called with the publisher once the run is open.
+    """
     voice = _Voice(connection)
     with ExitStack() as stack:
         try:
@@ -58,6 +69,7 @@ def serve(connection: Connection, begin: words.Begin, slots: Slots) -> None:
             voice.tell(words.Refused(text=str(error), is_users=isinstance(error, UserError)))
             return
         stack.callback(publisher.stop)
+        opened(publisher)
         voice.tell(words.Ready())
         _obey(connection, publisher, begin.settings.close_timeout)
         voice.closed.wait()
@@ -68,6 +80,11 @@ def move_to(processors: tuple[int, ...]) -> None:
     if processors:
         with suppress(OSError):
             os.sched_setaffinity(0, processors)
+
+
+def _heed_signals(publisher: Publisher) -> None:
+    """Whoever ends a whole job tells this process too, and kills it half a minute later."""
+    signal.signal(signal.SIGTERM, lambda *_: publisher.hurry())
 
 
 class _Voice:
@@ -193,5 +210,4 @@ def _obey(connection: Connection, publisher: Publisher, close_timeout: float) ->
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 hears it and says what is to be done
     main(int(sys.argv[1]), int(sys.argv[2]))
