@@ -132,6 +132,15 @@ class PublisherLink:
         arrived, self._commands = self._commands, []
         return arrived
 
+    def show(self, publish_seconds: float, wait_seconds: float, longest_wait: float) -> None:
+        """Count what observing cost, where the publisher's metrics find it."""
+        self.slots.count(
+            accepted=self._accepted,
+            publish_us=round(publish_seconds * 1e6),
+            wait_us=round(wait_seconds * 1e6),
+            longest_wait_us=round(longest_wait * 1e6),
+        )
+
     def sync(self, timeout: float) -> words.Synced:
         """Wait until everything accepted is acknowledged or on the disk; see `Publisher.sync`."""
         self._say(words.Sync(timeout=timeout))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from lockstream.bridge import link_messages as words
 from lockstream.bridge.client import servers_of
@@ -26,6 +27,7 @@ from lockstream.bridge.errors import (
 from lockstream.bridge.frames import Step
 from lockstream.bridge.link_messages import FromPublisher
 from lockstream.bridge.messages import run_topic
+from lockstream.bridge.metrics import MetricsFile, exposition
 from lockstream.bridge.opening import make_topic, producer_maker
 from lockstream.bridge.publisher import Publisher
 from lockstream.bridge.slots import Slots
@@ -64,6 +66,8 @@ def serve(
     voice = _Voice(connection)
     with ExitStack() as stack:
         try:
+            if begin.settings.metrics:
+                stack.enter_context(_metrics(begin, slots))
             publisher = _open(begin, slots, voice, stack)
         except LockstreamError as error:
             voice.tell(words.Refused(text=str(error), is_users=isinstance(error, UserError)))
@@ -80,6 +84,14 @@ def move_to(processors: tuple[int, ...]) -> None:
     if processors:
         with suppress(OSError):
             os.sched_setaffinity(0, processors)
+
+
+def _metrics(begin: words.Begin, slots: Slots) -> MetricsFile:
+    started = begin.started
+    path = Path(begin.settings.metrics).expanduser()
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise ConfigurationError("stream.metrics", str(path), "name a file in a folder that may be written")
+    return MetricsFile(path, lambda: exposition(slots.counted(), started.run, started.attempt))
 
 
 def _heed_signals(publisher: Publisher) -> None:

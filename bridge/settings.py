@@ -52,6 +52,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Bound on the spool.
     require_broker
         Whether a broker must answer at the start; if not, the spool is begun without.
+    metrics
+        File that is kept up to date with counters in Prometheus' text format; empty: none.
     close_timeout
         Seconds that `close` waits for the last acknowledgements; then the rest is spooled.
     replication
@@ -75,6 +77,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     spool: str = ""
     spool_bytes: int = 16 << 30
     require_broker: bool = True
+    metrics: str = ""
     close_timeout: float = 60.0
     replication: int = -1
     retention_hours: float = -1

@@ -22,7 +22,9 @@ Frame = Mapping[str, Array]
 
 PAGE = 4096
 MARK_BYTES = 16
-COUNTERS = ("acknowledged", "spilled", "spooled", "dropped", "outstanding", "throttled", "throttled_ms")
+PUBLISHERS = ("acknowledged", "spilled", "spooled", "dropped", "outstanding", "throttled", "throttled_ms")
+RANK_0S = ("accepted", "publish_us", "wait_us", "longest_wait_us")
+COUNTERS = (*PUBLISHERS, *RANK_0S)  # each is set by one of the two only
 
 
 class Slots:
@@ -106,7 +108,7 @@ class Slots:
         return self._mark.tobytes()
 
     def count(self, **values: int) -> None:
-        """Set counters; only the publisher does."""
+        """Set counters; each has one process that does so."""
         for name, value in values.items():
             self._counters[COUNTERS.index(name)] = value
 

@@ -229,6 +229,7 @@ class Stream:
                 raise
         self._last_step = step
         self._publish_seconds += perf_counter() - entered
+        self._show()
 
     def sync(self, timeout: float) -> bool:
         """Make sure that everything accepted is stored by Kafka or on the disk; collective.
@@ -316,6 +317,10 @@ class Stream:
         self._wait_seconds += waited
         self._longest_wait = max(self._longest_wait, waited)
         return STOPPED if slot is None else slot
+
+    def _show(self) -> None:
+        if self._link is not None:
+            self._link.show(self._publish_seconds, self._wait_seconds, self._longest_wait)
 
     def _why_stopped(self) -> str:
         if self._link is None:
