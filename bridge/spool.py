@@ -93,6 +93,11 @@ class Spool:
         """The largest number that was ever used here, delivered or not; -1 if none was."""
         return max([self.about.last_seq, *(segment.next - 1 for segment in self._files.segments)])
 
+    @property
+    def cursor(self) -> int:
+        """Number from which on items have not been read, or not to their end."""
+        return self._cursor
+
     def append(self, seq: int, records: Sequence[OutRecord]) -> None:
         """Add an item behind all others; it is in the spool whole, or not at all.
 
@@ -158,7 +163,7 @@ class Spool:
         self._turn += 1
 
     def delivered(self, seq: int) -> None:
-        """Take note that every item up to this one is acknowledged: files with nothing else are deleted.
+        """Take note that every item up to this one is acknowledged; files with nothing else are deleted.
 
         Raises
         ------
@@ -167,12 +172,10 @@ class Spool:
         """
         self._delivered = max(self._delivered, min(seq, self.last_seq))
         done = [segment for segment in self._files.segments if segment.next - 1 <= self._delivered]
-        if not done:
-            return
         with self._explained():
-            if len(done) == len(self._files.segments):  # no file name will tell any more
-                self.remember(self.last_seq)
             for segment in done:
+                if len(self._files.segments) == 1:  # no file name will tell any more
+                    self.remember(self.last_seq)
                 self._files.drop(segment)
 
     def remember(self, seq: int) -> None:
@@ -221,9 +224,8 @@ class Spool:
             raise ValueError(f"item number {seq} is not 0 to {MAX_SEQ}")
         size, used = item_size(records), self.used_bytes
         if used + size + DATA_OFFSET > self.limit_bytes:
-            raise SpoolFull(
-                self.folder, used, self.limit_bytes, f"stream.spool_bytes; {size} more are wanted"
-            )
+            reason = f"stream.spool_bytes; {size} more are wanted"
+            raise SpoolFull(self.folder, used, self.limit_bytes, reason)
         with self._explained():
             segment = self._files.ending_before(seq)
             try:

