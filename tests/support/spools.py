@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from support.runs import FakeRun
-
 from lockstream.bridge.messages import run_topic
 from lockstream.bridge.spool import ROLL_BYTES, Spool
 from lockstream.bridge.spool_folder import SpoolAbout
 from lockstream.bridge.spool_format import OutRecord, SpoolRecord
+from support.runs import FakeRun
 
 ROOM = 1 << 30
 
@@ -23,7 +22,9 @@ def opened(folder: Path, limit: int = ROOM, roll_bytes: int = ROLL_BYTES) -> Spo
 
 def item(seq: int, records: int = 2) -> list[OutRecord]:
     """An item whose bytes say which one it is."""
-    return [(n % 3, [("n", b"%d" % n), ("empty", b"")], b"item %d record %d" % (seq, n)) for n in range(records)]
+    return [
+        (n % 3, [("n", b"%d" % n), ("empty", b"")], b"item %d record %d" % (seq, n)) for n in range(records)
+    ]
 
 
 def expected(seqs: Iterable[int], records: int = 2) -> list[SpoolRecord]:

@@ -233,7 +233,9 @@ def test_few_files_are_open_however_many_there_are(tmp_path: Path) -> None:
 
 
 def test_one_holder_who_is_named(tmp_path: Path) -> None:
-    program = "import sys; from support.spools import opened; from pathlib import Path; opened(Path(sys.argv[1]))"
+    program = (
+        "import sys; from support.spools import opened; from pathlib import Path; opened(Path(sys.argv[1]))"
+    )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with opened(tmp_path):
         other = subprocess.run(
