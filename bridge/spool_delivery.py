@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import confluent_kafka
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
 from lockstream.bridge.client import (
+    FIRST_CONTACT_SECONDS,
     KafkaOptions,
     admin_client,
     client_config,
@@ -23,7 +25,9 @@ from lockstream.bridge.topics import MAX_MESSAGE_BYTES, TopicExists, create_topi
 POLL_SECONDS = 0.2
 
 
-def deliver(spool: Spool, options: KafkaOptions, timeout: float, report: Callable[[Drain], object]) -> Drain:
+def deliver(
+    spool: Spool, options: KafkaOptions, timeout: float, report: Callable[[Drain], object], stop: Event
+) -> Drain:
     """Deliver everything that a spool holds; what is acknowledged is deleted from it.
 
     Parameters
@@ -36,6 +40,8 @@ def deliver(spool: Spool, options: KafkaOptions, timeout: float, report: Callabl
         Seconds that Kafka may stay silent.
     report
         Called again and again with how far it has come.
+    stop
+        Once it is set, nothing more is sent.
 
     Returns
     -------
@@ -54,24 +60,46 @@ def deliver(spool: Spool, options: KafkaOptions, timeout: float, report: Callabl
     if spool.about.servers:
         options = {"bootstrap.servers": spool.about.servers, **options}
     admin = admin_client(options)
-    cluster = _contact(admin, servers_of(options), timeout)
+    cluster = _contact(admin, servers_of(options), timeout, stop)
     _prepare_topic(spool, admin, cluster)
     producer = _producer(options)
     drain = Drain(spool, producer, spool.about.topic)
     try:
-        _pump(drain, timeout, report)
+        pump_dry(drain, timeout, report, stop)
     finally:
         producer.purge()  # nothing is waited for that nobody asks about any more
     return drain
 
 
-def _contact(admin: AdminClient, servers: str, timeout: float) -> ClusterMetadata:
+def pump_dry(drain: Drain, timeout: float, report: Callable[[Drain], object], stop: Event) -> None:
+    """Pump until nothing is left, or `stop` is set; the parameters are those of `deliver`.
+
+    Raises
+    ------
+    DeliveryFailed
+        If Kafka acknowledges nothing for `timeout` seconds.
+    """
+    limit, records = time.monotonic() + timeout, 0
+    while drain.pump(POLL_SECONDS) and not stop.is_set():
+        report(drain)
+        if drain.records > records:
+            limit, records = time.monotonic() + timeout, drain.records
+        elif time.monotonic() > limit:
+            raise DeliveryFailed(
+                f"Kafka has acknowledged nothing for {timeout:g} s; {drain.items} items were delivered, the others "
+                "are still in the spool: start the same command again when Kafka is back"
+            )
+    report(drain)
+
+
+def _contact(admin: AdminClient, servers: str, timeout: float, stop: Event) -> ClusterMetadata:
     limit = time.monotonic() + timeout
     while True:
         try:
-            return first_contact(admin, servers)
+            left = limit - time.monotonic()
+            return first_contact(admin, servers, min(FIRST_CONTACT_SECONDS, max(left, POLL_SECONDS)))
         except BrokerUnreachable as error:
-            if time.monotonic() > limit:
+            if time.monotonic() > limit or stop.is_set():
                 raise DeliveryFailed(f"nothing was delivered: {error}") from None
 
 
@@ -118,17 +146,3 @@ def _producer(options: KafkaOptions) -> Any:
         queue_buffering_max_kbytes=2 * WINDOW_BYTES >> 10,
     )
     return with_options(confluent_kafka.Producer, {"linger.ms": 1, **config})
-
-
-def _pump(drain: Drain, timeout: float, report: Callable[[Drain], object]) -> None:
-    limit, records = time.monotonic() + timeout, 0
-    while drain.pump(POLL_SECONDS):
-        report(drain)
-        if drain.records > records:
-            limit, records = time.monotonic() + timeout, drain.records
-        elif time.monotonic() > limit:
-            raise DeliveryFailed(
-                f"Kafka has acknowledged nothing for {timeout:.0f} s; {drain.items} items were delivered, the others "
-                "are still in the spool: start the same command again when Kafka is back"
-            )
-    report(drain)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lockstream.cli.terminal import print_table, signals_interrupt, size
+from lockstream.cli.terminal import print_table, size, stop_flag
 
 if TYPE_CHECKING:
     from lockstream.bridge.draining import Drain
@@ -109,22 +109,26 @@ def verify(
 )
 def drain(
     path: Path | None, run_id: str | None, config: Path | None, overrides: tuple[str, ...], timeout: float
-) -> None:
+) -> int:
     """Deliver the spools to Kafka and delete what is delivered; it can be stopped and started again."""
     from lockstream.bridge.spool import Spool
     from lockstream.bridge.spool_delivery import deliver
 
     tables = _tables(config, overrides)
     for folder in _folders(path, run_id, tables):
-        with signals_interrupt(), Spool(folder, 0) as held:
+        with stop_flag() as stop, Spool(folder, 0) as held:
             for cut in held.cut_off:
                 click.echo(f"{cut.file}: an unfinished item of {cut.size} bytes was cut off", err=True)
             run, waiting = held.about.run, held.items
-            done = deliver(held, tables.get("kafka", {}), timeout, _progress(run, waiting))
+            done = deliver(held, tables.get("kafka", {}), timeout, _progress(run, waiting), stop)
             click.echo(
                 f"{run}: {done.items} items ({done.records} records, {size(done.bytes)}) delivered to "
                 f"{held.about.topic}; {held.items} left"
             )
+            if held.items:
+                click.echo("stopped before the end; start it again to go on", err=True)
+                return 75
+    return 0
 
 
 def _tables(config: Path | None, overrides: tuple[str, ...]) -> dict[str, dict[str, Any]]:

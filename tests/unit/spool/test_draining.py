@@ -1,6 +1,7 @@
 """Delivering a spool: in order, within a window, and deleting only what is acknowledged."""
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 from confluent_kafka import KafkaException
@@ -9,6 +10,7 @@ from support.spools import expected, item, opened
 
 from lockstream.bridge.draining import Drain
 from lockstream.bridge.errors import DeliveryFailed, SpoolDamaged
+from lockstream.bridge.spool_delivery import pump_dry
 from lockstream.bridge.spool_format import DATA_OFFSET, SpoolRecord, item_size
 
 EACH = item_size(item(0))
@@ -111,3 +113,16 @@ def test_damage_is_never_sent(tmp_path: Path) -> None:
         with pytest.raises(SpoolDamaged, match=path.name):
             drain.pump(1)
         assert sent(producer) == values(expected((0, 1)))[:3]  # up to the record that is not what it was
+
+
+def test_kafka_that_goes_away_is_given_up_and_a_stop_is_heeded(tmp_path: Path) -> None:
+    stop = Event()
+    with opened(tmp_path) as spool:
+        spool.append(0, item(0))
+        with pytest.raises(DeliveryFailed, match=r"nothing for 0\.1 s; 0 items"):
+            pump_dry(Drain(spool, FakeProducer(delivers=False), "topic"), 0.1, lambda _: None, stop)
+        spool.rewind(0)
+        stop.set()
+        drain = Drain(spool, FakeProducer(delivers=False), "topic")
+        pump_dry(drain, 60, lambda _: None, stop)
+        assert (drain.items, spool.items) == (0, 1)
