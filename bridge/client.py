@@ -65,16 +65,18 @@ def with_options(client: type[Any], config: dict[str, Any]) -> Any:
         raise ConfigurationError(f"kafka.{key}", config.get(key), reason) from None
 
 
-def first_contact(admin: AdminClient, servers: str) -> ClusterMetadata:
+def first_contact(
+    admin: AdminClient, servers: str, timeout: float = FIRST_CONTACT_SECONDS
+) -> ClusterMetadata:
     """Ask the cluster for its brokers and topics.
 
     Raises
     ------
     BrokerUnreachable
-        If nobody answers within `FIRST_CONTACT_SECONDS`.
+        If nobody answers within `timeout` seconds.
     """
     try:
-        return admin.list_topics(timeout=FIRST_CONTACT_SECONDS)
+        return admin.list_topics(timeout=timeout)
     except KafkaException as error:
         raise BrokerUnreachable(servers, error.args[0].str()) from None
 

@@ -50,6 +50,7 @@ class Drain:
         self._spool, self._producer, self._topic = spool, producer, topic
         self._window_bytes, self._on_the_way = window_bytes, 0
         self._items: deque[_Sent] = deque()
+        self._reached = self._told = -1  # largest item acknowledged, and as far as the spool knows
         self._waiting: SpoolRecord | None = None  # read, and not taken by the producer yet
         self._records: Iterator[SpoolRecord] = iter(())
         self._failure: DeliveryFailed | None = None
@@ -134,10 +135,14 @@ class Drain:
             self._failure = DeliveryFailed(f"item {item.seq} of the spool was not delivered: {error}")
 
     def _settle(self) -> None:
-        """Let go of the items at the front that are acknowledged whole."""
-        reached = -1
+        """Let go of the items that are acknowledged whole, as far as no earlier one is still to come."""
         while self._items and self._items[0].is_whole and self._items[0].unreported == 0:
-            reached = self._items.popleft().seq
+            self._reached = max(self._reached, self._items.popleft().seq)
             self.items += 1
-        if reached >= 0:
+        # An item may have been inserted before those that are on their way.
+        earliest = min([self._spool.cursor, *(item.seq for item in self._items)])
+        if (reached := min(self._reached, earliest - 1)) > self._told:
             self._spool.delivered(reached)
+            self._told = reached
+        elif reached < self._told:
+            self._told = reached

