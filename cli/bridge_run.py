@@ -11,8 +11,10 @@ from typing import NamedTuple
 from lockstream.cli import drill_processes as processes
 from lockstream.cli.children import Child, mpirun_command
 from lockstream.cli.drill_bench import DrillFailed, wait_for
+from lockstream.kafka.broker.process import ProcessIdentity
 
 SHAPE = (256, 512)  # a step of 1 MiB in two fields
+SPACING = 2.5 / 256  # as in Pearson's paper
 MAX_STALL = 1.0  # seconds
 BUFFER_BYTES = 8 << 20  # small: an outage of a second fills it
 START_SECONDS = 60.0
@@ -72,10 +74,9 @@ class Attempt:
         if not (self.is_counted and self.metrics.exists()):
             return None
         found = {name: float(value) for name, value in _COUNTER.findall(self.metrics.read_text())}
-        steps = (
-            int(found[f"steps_{name}_total"]) for name in ("accepted", "acknowledged", "spilled", "dropped")
-        )
-        return Counts(*steps, found["longest_wait_seconds"])
+        names = ("accepted", "acknowledged", "spilled", "dropped")
+        steps = {name: int(found[f"steps_{name}_total"]) for name in names}
+        return Counts(**steps, longest_wait=found["longest_wait_seconds"])
 
 
 class SimulatedRun:
@@ -171,7 +172,7 @@ class SimulatedRun:
         """Return what the last attempt printed at its end."""
         return _tail(self.attempts[-1])
 
-    def _rank(self, number: int) -> processes.ProcessIdentity:
+    def _rank(self, number: int) -> ProcessIdentity:
         found = processes.ranks(self._environment[processes.MARK])
         if number not in found:
             raise DrillFailed(f"{self.run} has no rank {number}, only {sorted(found)}")
@@ -181,7 +182,7 @@ class SimulatedRun:
 def _configuration(run: str, steps: Sequence[int], folder: Path, settings: Mapping[str, object]) -> str:
     tables: dict[str, dict[str, object]] = {
         "run": {"id": f'"{run}"', "model": '"gray-scott"', "steps": steps[-1]},
-        "domain": {"shape": list(SHAPE), "spacing": [2.5 / 256] * 2},
+        "domain": {"shape": list(SHAPE), "spacing": [SPACING] * 2},
         "model": {"pattern": '"theta"'},
         "stream": {
             "every": steps[1],

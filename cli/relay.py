@@ -38,12 +38,14 @@ class Relay:
     def __init__(self, target: int) -> None:
         self.bytes_per_second, self.delay, self.is_hole = UNLIMITED, 0.0, False
         self._target = target
-        self._loop = asyncio.new_event_loop()
         self._writers: set[asyncio.StreamWriter] = set()
         self._free_at = {False: 0.0, True: 0.0}  # when the line is free again, by direction
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._started = threading.Event()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run()), name="lockstream-relay", daemon=True
+        )
 
     def reset(self) -> None:
         """Tear all connections down at once, as a firewall does that has forgotten them."""
@@ -55,20 +57,18 @@ class Relay:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._started.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 
-    def _run(self) -> None:
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._listener))
-        self._loop.run_forever()
-        server.close()
-        for task in (tasks := asyncio.all_tasks(self._loop)):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.close()
+    async def _run(self) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        async with await asyncio.start_server(self._serve, sock=self._listener):
+            self._started.set()
+            await self._ended.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
