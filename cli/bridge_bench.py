@@ -6,20 +6,19 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
 from lockstream.cli import drill_processes as processes
+from lockstream.cli.bridge_log import read_log
 from lockstream.cli.bridge_report import Row
 from lockstream.cli.bridge_run import MAX_STALL, SimulatedRun
 from lockstream.cli.children import Child
 from lockstream.cli.drill_bench import Bench, DrillFailed, Say, wait_for
 from lockstream.cli.relay import Relay
 from lockstream.kafka import broker as embedded
-from lockstream.kafka.archive.against_kafka import digests_of
-from lockstream.kafka.archive.view import RunView, view_run
 from lockstream.kafka.broker.ports import LOOPBACK, free_port
 
 MARGIN_SECONDS = 120.0  # beyond what a run should take
@@ -120,7 +119,7 @@ class BridgeBench(Bench):
         self._held.close()
 
     def open_run(
-        self, name: str, frames: int, *, is_relayed: bool = False, **settings: object
+        self, name: str, frames: int, tables: Mapping[str, object], *, is_relayed: bool
     ) -> SimulatedRun:
         """Prepare a run.
 
@@ -130,18 +129,16 @@ class BridgeBench(Bench):
             Its id begins so.
         frames
             Steps to publish.
+        tables
+            More of its configuration, ``table.key`` to value in TOML's notation.
         is_relayed
             Whether it reaches the broker through the relay.
-        settings
-            Keys of the ``[stream]`` table, values in TOML's notation.
         """
-        tables: dict[str, object] = {"run.seed": self.seed}
-        tables |= {"stream.close_timeout": self.outage + MARGIN_SECONDS}
-        tables |= {f"stream.{key}": value for key, value in settings.items()}
+        defaults = {"run.seed": self.seed, "stream.close_timeout": self.outage + MARGIN_SECONDS}
         servers = f"{LOOPBACK}:{self.relay.port}" if is_relayed else self.servers
         environment = self.environment | {"LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": servers}
         run = f"{name}-{uuid.uuid4().hex[:8]}"
-        return SimulatedRun(self.folder, run, self.every, frames, environment, tables)
+        return SimulatedRun(self.folder, run, self.every, frames, environment, defaults | dict(tables))
 
     def follow(self, run: SimulatedRun) -> None:
         """Archive the run beside it."""
@@ -174,15 +171,13 @@ class BridgeBench(Bench):
         self.relay.heal()
         self.servers = self.broker.start()
 
-    def settle(self, run: SimulatedRun, title: str, policy: str, is_complete: bool) -> Row:
-        """Let an archiver finish the run, verify it, and compare it with the reference.
+    def settle(self, run: SimulatedRun, is_complete: bool) -> Row:
+        """Let an archiver finish the run, verify it, and compare it with the first run that was settled.
 
         Parameters
         ----------
         run
             A run that has ended.
-        title, policy
-            Of the row.
         is_complete
             Whether all steps must be there, or only those that were accepted.
         """
@@ -190,43 +185,19 @@ class BridgeBench(Bench):
             self._archivers_at_work.pop().end()
         self.wait_for_archiver(self.start_archiver(run.run))
         verified, problems = self.verify(run.run)
-        view = view_run(self.archive / run.run)
-        digests = _digests(view)
-        if not self._reference:
-            self._reference = digests
-        counts = run.counts()
-        known = [count for count in counts if count is not None]
-        is_known = len(known) == len(counts)
-        accepted = sum(count.accepted for count in known)
-        expected = set(run.steps if is_complete or not is_known else run.steps[:accepted])
+        log = read_log(self.archive / run.run)
+        self._reference = self._reference or log.digests
+        counts, counted = run.counts(), run.counted
+        expected = set(run.steps if is_complete or counted is None else run.steps[: counted.accepted])
+        problems += log.shortfalls(counts)
         return Row(
-            fault=title,
-            policy=policy,
             exit_codes=run.exit_codes,
-            accepted=accepted if is_known else None,
-            acknowledged=sum(count.acknowledged for count in known) if is_known else None,
-            spooled=sum(count.spilled for count in known) if is_known else None,
-            dropped=sum(count.dropped for count in known) if is_known else None,
+            counted=counted,
             archived=verified.steps,
-            superseded=len(view.superseded),
-            lost=len(expected - set(digests) - set(verified.gaps)),
-            longest_stall=max(count.longest_wait for count in known) if is_known else None,
+            gaps=len(verified.gaps),
+            superseded=log.superseded,
+            lost=len(expected - set(log.digests) - set(verified.gaps)),
             max_stall=MAX_STALL,
-            is_equal=all(self._reference.get(step) == digest for step, digest in digests.items()),
+            is_equal=all(self._reference.get(step) == digest for step, digest in log.digests.items()),
             problems=problems,
         )
-
-
-def _digests(view: RunView) -> dict[int, str]:
-    """Digest of each step that counts."""
-    all_of_them = digests_of(view)
-    keys = (
-        (int(view.files[f].attempts[r]), int(view.files[f].steps[r]))
-        for f, r in zip(view.file, view.row, strict=True)
-    )
-    return {step: all_of_them[attempt, step] for attempt, step in keys}
-
-
-def said(codes: Sequence[int | None]) -> str:
-    """Return exit codes as a sentence has them."""
-    return ", ".join(map(str, codes))

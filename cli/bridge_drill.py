@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lockstream.cli.bridge_bench import BridgeBench
-from lockstream.cli.bridge_faults import FAULTS, REFERENCE, Fault
+from lockstream.cli.bridge_fault import Fault
+from lockstream.cli.bridge_faults import REFERENCE, chosen
 from lockstream.cli.bridge_report import Row
 from lockstream.cli.bridge_run import SHAPE, SPACING
 from lockstream.cli.children import Child, mpirun_command
 from lockstream.cli.drill_bench import DrillFailed, Say, wait_for
 
 FRAME_SECONDS = 0.1  # between two published steps, on an idle machine
-BEYOND_SECONDS = 5.0  # that a run goes on before and after an outage
+BEYOND_SECONDS = 12.0  # that a run goes on before an outage, while the broker starts again, and after it
 SHORT_SECONDS = 8.0  # of a run that needs no outage in it
-TRIAL_STEPS = 8000
+TRIAL_STEPS = 20000
 
 
 def run_drill(folder: Path, outage: float, names: Sequence[str], seed: int, say: Say) -> list[Row]:
@@ -36,15 +37,15 @@ def run_drill(folder: Path, outage: float, names: Sequence[str], seed: int, say:
     say
         Told about the progress.
     """
-    faults = {name: fault for name, fault in FAULTS.items() if not names or name in names}
+    faults = chosen(names)
     long, short = (math.ceil(s / FRAME_SECONDS) for s in (outage + BEYOND_SECONDS, SHORT_SECONDS))
     frames = {name: long if fault.is_long else short for name, fault in faults.items()}
-    with BridgeBench(folder, outage, seed, say) as bench:
-        bench.every = _steps_in(bench, FRAME_SECONDS)
+    bench = BridgeBench(folder, outage, seed, say)
+    bench.every = _steps_in(bench, FRAME_SECONDS)  # before there is a broker that competes for the processors
+    with bench:
         say(f"a step of 1 MiB every {bench.every} time steps; the reference, {max(frames.values())} of them")
         rows = [REFERENCE.apply(bench, "reference", max(frames.values()))]
-        for name, fault in faults.items():
-            rows.append(_drill(bench, name, fault, frames[name]))
+        rows += [_drill(bench, name, fault, frames[name]) for name, fault in faults.items()]
     return rows
 
 
@@ -67,13 +68,16 @@ def _steps_in(bench: BridgeBench, seconds: float) -> int:
     config, summary = bench.folder / "trial.toml", bench.folder / "trial.json"
     config.write_text(
         f'[run]\nid = "trial"\nmodel = "gray-scott"\nsteps = {TRIAL_STEPS}\n'
-        f'[domain]\nshape = {list(SHAPE)}\nspacing = {[SPACING] * 2}\n[model]\npattern = "theta"\n'
+        f"[domain]\nshape = {list(SHAPE)}\nspacing = {[SPACING] * 2}\n"
+        f'[model]\npattern = "theta"\n[stream]\nevery = {TRIAL_STEPS}\n'
     )
     command = [*mpirun_command(2), sys.executable, "-m", "lockstream.cli", "simulate", str(config)]
     command += ["--no-stream", "--summary", str(summary)]
     trial = Child("trial", command, bench.folder / "trial.log", bench.environment)
-    wait_for(lambda: trial.exit_code is not None, "the end of a trial without stream")
-    trial.end()
+    try:
+        wait_for(lambda: trial.exit_code is not None, "the end of a trial without stream")
+    finally:
+        trial.end()
     if trial.exit_code:
         raise DrillFailed(f"the simulation does not run here: {trial.log.read_text()}")
     taken = float(json.loads(summary.read_text())["seconds"])

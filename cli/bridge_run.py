@@ -164,9 +164,23 @@ class SimulatedRun:
         return [attempt.counts() for attempt in self.attempts]
 
     @property
-    def exit_codes(self) -> list[int | None]:
+    def counted(self) -> Counts | None:
+        """All attempts together; None if nobody knows of one."""
+        known = [count for count in self.counts() if count is not None]
+        if len(known) < len(self.attempts):
+            return None
+        return Counts(
+            accepted=sum(count.accepted for count in known),
+            acknowledged=sum(count.acknowledged for count in known),
+            spilled=sum(count.spilled for count in known),
+            dropped=sum(count.dropped for count in known),
+            longest_wait=max(count.longest_wait for count in known),
+        )
+
+    @property
+    def exit_codes(self) -> tuple[int | None, ...]:
         """Of all attempts."""
-        return [attempt.exit_code for attempt in self.attempts]
+        return tuple(attempt.exit_code for attempt in self.attempts)
 
     def last_words(self) -> str:
         """Return what the last attempt printed at its end."""

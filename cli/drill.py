@@ -92,8 +92,8 @@ def _report_bridge(rows: "list[Row]") -> None:
 
     print_table(HEADINGS, [row.cells() for row in rows])
     for row in rows:
-        for problem in row.problems:
-            click.echo(f"FAULT after {row.fault}: {problem}")
+        for fault in row.faults:
+            click.echo(f"FAULT after {row.fault}: {fault}")
 
 
 def _report(outcomes: "list[Outcome]") -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -72,8 +73,9 @@ def end_all(mark: str) -> None:
         for process in left:
             process.signal(signal.SIGCONT)
             process.signal(number)
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for process in left:
-            process.wait_gone(PATIENCE_SECONDS)
+            process.wait_gone(deadline - time.monotonic())
 
 
 def _is_ours(found: Found) -> bool:
