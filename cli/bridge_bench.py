@@ -93,8 +93,8 @@ class BridgeBench(Bench):
         self.outage, self.seed, self.say = outage, seed, say
         self.chance = random.Random(seed)  # noqa: S311 - moments, not secrets
         self.every = 1
-        self._mark = uuid.uuid4().hex
-        self._reference: dict[int, str] = {}
+        self._mark = str(self.folder)
+        self._reference: Mapping[int, str] = {}
         self._archivers_at_work: list[Child] = []
         port = free_port()
         self.relay = Relay(port)

@@ -61,7 +61,7 @@ class Fault:
         self.action(bench, run)
         row = bench.settle(run, self.is_complete)
         row.fault, row.policy = self.title.format(outage=f"{bench.outage:g}"), self.policy
-        if not self._is_expected(row.exit_codes):
+        if not self.allows(row.exit_codes):
             row.problems.append(
                 f"exit codes {row.exit_codes}, expected {self.exit_codes}: {run.last_words()}"
             )
@@ -75,7 +75,8 @@ class Fault:
             tables["checkpoint.folder"] = f"'{bench.folder / 'checkpoints'}'"
         return tables
 
-    def _is_expected(self, codes: tuple[int | None, ...]) -> bool:
+    def allows(self, codes: tuple[int | None, ...]) -> bool:
+        """Whether these are the exit codes that the attempts may end with."""
         return len(codes) == len(self.exit_codes) and all(
             code != 0 if expected is ANY else code == expected
             for code, expected in zip(codes, self.exit_codes, strict=True)

@@ -116,7 +116,8 @@ class Relay:
                 writer.write(chunk)
                 await writer.drain()
             due, chunk = await chunks.get()
-        writer.close()
+        with suppress(OSError):
+            writer.write_eof()  # the other direction goes on for as long as it likes
 
     async def _hold_up(self, nbytes: int, is_inward: bool) -> None:
         while self.is_hole:
