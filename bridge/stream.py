@@ -265,13 +265,17 @@ class Stream:
         """How far the stream has come, on rank 0; None elsewhere."""
         return self._link.progress if self._link else None
 
-    def close(self, status: Status = "completed", reason: str = "") -> StreamSummary | None:
-        """End the run: wait for the acknowledgements, then say ``run-ended``; collective.
+    def close(
+        self, status: Status = "completed", reason: str = "", measured: Mapping[str, float] | None = None
+    ) -> StreamSummary | None:
+        """End the run: say ``run-ended``, wait for the acknowledgements, spool the rest; collective.
 
         Parameters
         ----------
         status, reason
             What ``run-ended`` says.
+        measured
+            Further figures for ``run-ended`` to tell, from rank 0.
 
         Returns
         -------
@@ -292,7 +296,7 @@ class Stream:
         self._gatherer.free()
         if self._slots is not None and self._link is None:
             self._slots.close()
-        return _on_rank_0(self._comm, lambda: self._end(status, reason))
+        return _on_rank_0(self._comm, lambda: self._end(status, reason, measured or {}))
 
     def __enter__(self) -> Self:
         return self
@@ -329,7 +333,7 @@ class Stream:
         late = f"the publisher freed no slot within stream.max_stall = {self._settings.max_stall:g} s"
         return self._link.stop_reason or late
 
-    def _end(self, status: Status, reason: str) -> StreamSummary | None:
+    def _end(self, status: Status, reason: str, more: Mapping[str, float]) -> StreamSummary | None:
         link = self._link
         if link is None:
             return None
@@ -337,6 +341,7 @@ class Stream:
             "publish_seconds": self._publish_seconds,
             "wait_seconds": self._wait_seconds,
             "longest_wait_seconds": self._longest_wait,
+            **more,
         }
         ended = run_ended(link.started, status, reason, link.progress.accepted, self._last_step, measured)
         closed = link.close(ended, self._settings.close_timeout)
@@ -371,7 +376,7 @@ class Stream:
     def _end_after(self, error: BaseException) -> None:
         """Say that the run failed, if Kafka still listens; the error at hand is the one to be seen."""
         try:
-            self._end("failed", f"{type(error).__name__}: {error}"[:500])
+            self._end("failed", f"{type(error).__name__}: {error}"[:500], {})
         except LockstreamError as second:
             error.add_note(f"and the stream could not be closed: {second}")
 

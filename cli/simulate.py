@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockstream.bridge.errors import LockstreamError
+
+STOPPED = 75  # stopped early in good order: Slurm requeues on it
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpi4py import MPI
 
     from lockstream.bridge import StreamSummary
+    from lockstream.mpi_jobs.checkpoint import Start
     from lockstream.mpi_jobs.config import Configuration
     from lockstream.mpi_jobs.observers import Observer, Snapshot
     from lockstream.mpi_jobs.simulation import RunSummary
@@ -27,24 +32,41 @@ if TYPE_CHECKING:
     "--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE", help="Replace a value of CONFIG."
 )
 @click.option("--no-stream", is_flag=True, help="Compute only; no Kafka is needed.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="always",
+    type=click.Choice(["always", "auto"]),
+    help="Go on from the run's newest checkpoint, as its next attempt; auto: begin anew where there is none.",
+)
 @click.option("--summary", type=click.Path(path_type=Path), help="Write what the run took to a JSON file.")
-def simulate(config: Path, overrides: tuple[str, ...], no_stream: bool, summary: Path | None) -> None:
+def simulate(
+    config: Path, overrides: tuple[str, ...], no_stream: bool, resume: str | None, summary: Path | None
+) -> int:
     """Run the simulation that CONFIG, a TOML file, describes, and publish its steps.
 
     Start it on several ranks with mpirun or srun:
 
     \b
         mpirun -n 4 lockstream simulate examples/gray_scott.toml
+
+    It exits with 75 if it was stopped early in good order: the same command with --resume goes on.
     """  # noqa: D301 - click's mark, not a backslash
     from lockstream.mpi_jobs.launch import mpi_world
 
     with mpi_world() as comm:
-        _simulate(comm, config, overrides, no_stream, summary)
+        return _simulate(comm, config, overrides, no_stream, resume, summary)
 
 
 def _simulate(
-    comm: MPI.Intracomm, config: Path, overrides: Sequence[str], no_stream: bool, summary: Path | None
-) -> None:
+    comm: MPI.Intracomm,
+    config: Path,
+    overrides: Sequence[str],
+    no_stream: bool,
+    resume: str | None,
+    summary: Path | None,
+) -> int:
+    from lockstream.mpi_jobs import checkpoint
     from lockstream.mpi_jobs.collect import on_root
     from lockstream.mpi_jobs.config import load_configuration
     from lockstream.mpi_jobs.initial import make_initial_state
@@ -53,18 +75,33 @@ def _simulate(
 
     configuration = load_configuration(comm, config, overrides=overrides)
     on_root(comm, lambda: _check_writable(summary))
-    initial = make_initial_state(comm, configuration)
-    publisher = None if no_stream else open_stream_observer(comm, configuration)
-    observers: list[Observer] = [publisher] if publisher else []
+    if resume:
+        start = checkpoint.resume(comm, configuration, is_optional=resume == "auto")
+    else:
+        start = checkpoint.begin(comm, configuration)
+    initial = None if start.checkpoint else make_initial_state(comm, configuration)
+    publisher = None if no_stream else open_stream_observer(comm, configuration, start)
+    observers: list[Observer] = []
     if comm.rank == 0:
-        _announce(configuration, comm.size)
+        _announce(configuration, comm.size, start)
         observers.append(make_progress(configuration.run.steps))
-    taken = run_simulation(comm, configuration, initial, observers)
+    taken = run_simulation(
+        comm, configuration, initial, observers, start=start, publisher=publisher, note=_note
+    )
     if comm.rank == 0:
         stream = publisher.summary if publisher else None
         _report(taken, stream)
         if summary is not None:
-            _write_summary(summary, configuration, comm.size, taken, stream)
+            _write_summary(summary, configuration, comm.size, start.attempt, taken, stream)
+    if not taken.stopped:
+        return 0
+    if taken.checkpoint < 0:
+        raise LockstreamError(f"{taken.stopped}, and there is no checkpoint to go on from")
+    return STOPPED
+
+
+def _note(text: str) -> None:
+    click.echo(f"lockstream: {text}", err=True)
 
 
 def make_progress(steps: int) -> Observer:
@@ -102,36 +139,67 @@ class _Bar:
         self._progress.stop()
 
 
-def _announce(configuration: Configuration, ranks: int) -> None:
+def _announce(configuration: Configuration, ranks: int, start: Start) -> None:
     from lockstream.mpi_jobs.config import decompose
 
     run, domain = configuration.run, configuration.domain
     size, grid = (" x ".join(map(str, pair)) for pair in (domain.shape, decompose(configuration, ranks).grid))
     click.echo(f"{run.id}: {run.model}, {size} {domain.dtype}, {run.steps} steps on {grid} ranks")
+    for text in start.notes:
+        _note(text)
+    if start.attempt:
+        click.echo(f"attempt {start.attempt}, from step {start.progress.step} on")
 
 
 def _report(taken: RunSummary, stream: StreamSummary | None) -> None:
     rate, share = taken.updates / taken.seconds, taken.observing_seconds / taken.seconds
+    if taken.stopped:
+        click.echo(
+            f"stopped at step {taken.last_step}: {taken.stopped}; the same command with --resume goes on"
+        )
     click.echo(f"{taken.steps} steps in {taken.seconds:.3g} s, {rate:.3g} element updates per second")
     if stream is not None:
         click.echo(
             f"{stream.accepted} steps published, {stream.acknowledged} acknowledged by Kafka, "
             f"{stream.bytes / 1e6:.4g} MB; the last acknowledgement took {taken.closing_seconds:.2g} s more"
         )
+        _report_outage(stream)
     published = (
         f", of it {stream.publish_seconds:.2g} s publishing, {stream.wait_seconds:.2g} s of these waiting for room"
         if stream is not None
         else ""
     )
     click.echo(f"being observed took {taken.observing_seconds:.2g} s, {share:.1%} of the run{published}")
+    if taken.slowdown is not None:
+        click.echo(f"in all it took {taken.slowdown:.1%} longer than its unobserved steps alone would have")
+
+
+def _report_outage(stream: StreamSummary) -> None:
+    """Say where steps went that Kafka did not take at once."""
+    if stream.spilled:
+        click.echo(f"{stream.spilled} steps went through the spool, {stream.spooled} of them are still there")
+    if stream.dropped:
+        click.echo(f"{stream.dropped} steps were dropped; the stream has a gap for each")
+    if stream.wait_seconds > 0.01:
+        click.echo(f"the longest wait of a step for room was {stream.longest_wait_seconds:.3g} s")
 
 
 def _write_summary(
-    path: Path, configuration: Configuration, ranks: int, taken: RunSummary, stream: StreamSummary | None
+    path: Path,
+    configuration: Configuration,
+    ranks: int,
+    attempt: int,
+    taken: RunSummary,
+    stream: StreamSummary | None,
 ) -> None:
     import msgspec
 
-    run: dict[str, Any] = {"run": configuration.run.id, "model": configuration.run.model, "ranks": ranks}
+    run: dict[str, Any] = {
+        "run": configuration.run.id,
+        "model": configuration.run.model,
+        "ranks": ranks,
+        "attempt": attempt,
+    }
     told = run | asdict(taken) | {"stream": msgspec.to_builtins(stream)}
     path.write_bytes(msgspec.json.format(msgspec.json.encode(told)) + b"\n")
 

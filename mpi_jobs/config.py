@@ -9,14 +9,21 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from lockstream.bridge.control import SteeringSettings
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.bridge.messages import is_run_id
-from lockstream.bridge.settings import ENVIRONMENT_PREFIX, StreamSettings, convert, read_tables, unknown_key
+from lockstream.bridge.settings import (
+    ENVIRONMENT_PREFIX,
+    LONGEST,
+    StreamSettings,
+    convert,
+    read_tables,
+    unknown_key,
+)
 from lockstream.mpi_jobs.collect import on_root
 from lockstream.mpi_jobs.decomposition import Decomposition, process_grid
 from lockstream.mpi_jobs.domain import Domain
@@ -56,12 +63,53 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigurationError("run.seed", self.seed, "must not be negative")
 
 
+class CheckpointSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The ``[checkpoint]`` table.
+
+    Parameters
+    ----------
+    folder
+        Gets a folder per run; all ranks must see it.
+    every
+        Write one every n-th step; 0: only when the run is stopped or asked for one.
+    seconds
+        Write one when so much time has passed since the last; 0: not by the clock.
+    keep
+        How many to keep.
+    sync_timeout
+        Seconds that Kafka gets to acknowledge what was published; then that goes to the spool.
+    on_usr1
+        What SIGUSR1 asks for: ``stop`` in good order, or ``continue`` after a checkpoint.
+    """
+
+    folder: str = "checkpoints"
+    every: int = 0
+    seconds: float = 0
+    keep: int = 2
+    sync_timeout: float = 5.0
+    on_usr1: Literal["stop", "continue"] = "stop"
+
+    def __post_init__(self) -> None:
+        if self.every < 0:
+            raise ConfigurationError("checkpoint.every", self.every, "must be at least 1, or 0 for never")
+        if self.keep < 1:
+            raise ConfigurationError("checkpoint.keep", self.keep, "must be at least 1")
+        for key in ("seconds", "sync_timeout"):
+            if not 0 <= (value := getattr(self, key)) <= LONGEST:
+                raise ConfigurationError(f"checkpoint.{key}", value, f"must be 0 to {LONGEST} seconds")
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether checkpoints are written without being asked for."""
+        return self.every > 0 or self.seconds > 0
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All tables.
 
     Parameters
     ----------
-    run, domain, stream, steering
+    run, domain, stream, checkpoint, steering
         As their classes say.
     model
         Parameters of the model; which there are is up to it.
@@ -78,6 +126,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     model: dict[str, Any] = {}
     initial: dict[str, str] = {}
     stream: StreamSettings = StreamSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
     steering: SteeringSettings = SteeringSettings()
     kafka: dict[str, Any] = {}
     archive: dict[str, Any] = {}

@@ -4,7 +4,9 @@
 
     LockstreamError
     ├── StateNotFinite      exit 1: the simulation blew up
+    ├── CheckpointDamaged   exit 1: a checkpoint is not what was written
     └── UserError
+        ├── NoCheckpoint    exit 2: there is nothing to resume from
         ├── UnknownModel    exit 2: no such model is installed
         └── WrongWorld      exit 2: several tasks, each in a world of its own
 
@@ -38,6 +40,40 @@ class StateNotFinite(LockstreamError, ArithmeticError):
             f"(at step {last_good} all was well); try a smaller model.dt or look at the initial state"
         )
         self.field, self.rank, self.step, self.last_good = field, rank, step, last_good
+
+
+class CheckpointDamaged(LockstreamError):
+    """A checkpoint is not what was written.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    what
+        What is wrong with it.
+    """
+
+    def __init__(self, path: object, what: str) -> None:
+        super().__init__(f"checkpoint {path} is damaged: {what}")
+
+
+class NoCheckpoint(UserError, FileNotFoundError):
+    """There is nothing to resume from.
+
+    Parameters
+    ----------
+    folder
+        Where it should be.
+    notes
+        What is wrong with the checkpoints that are there.
+    """
+
+    def __init__(self, folder: object, notes: Sequence[str]) -> None:
+        found = "".join(f"; {note}" for note in notes)
+        super().__init__(
+            f"{folder}: no sound checkpoint is there{found}; start without --resume, or with --resume=auto to begin "
+            "anew where there is none"
+        )
 
 
 class UnknownModel(ConfigurationError):

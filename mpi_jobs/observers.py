@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from lockstream.bridge import Axis, Block, Field, Stream, StreamSummary, open_stream
+from lockstream.bridge.run_messages import Status
 from lockstream.mpi_jobs.config import Configuration, build_model
 from lockstream.mpi_jobs.decomposition import Array
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpi4py import MPI
+
+    from lockstream.mpi_jobs.checkpoint import Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +71,17 @@ class StreamObserver:
     """
 
     def __init__(self, stream: Stream, names: Sequence[str]) -> None:
-        self._stream, self._names = stream, tuple(names)
+        self.stream, self._names = stream, tuple(names)
+        self.stopped = ""
+        """Why the simulation ends early, in good order; empty if it does not."""
+        self.measured: dict[str, float] = {}
+        """What ``run-ended`` is to tell beside the stream's own figures."""
         self.summary: StreamSummary | None = None
         """On rank 0, after the end of a run without error."""
 
     def observe(self, snapshot: Snapshot) -> None:
         """Publish one step."""
-        self._stream.publish(
+        self.stream.publish(
             snapshot.step,
             time=snapshot.time,
             blocks={name: Block(snapshot.blocks[name], snapshot.offset) for name in self._names},
@@ -84,13 +91,25 @@ class StreamObserver:
     def close(self, error: BaseException | None) -> None:
         """Wait until everything is acknowledged and end the run."""
         if error is None:
-            self.summary = self._stream.close()
+            status: Status = "stopped" if self.stopped else "completed"
+            self.summary = self.stream.close(status, self.stopped[:500], self.measured)
         else:
-            self._stream.__exit__(type(error), error, error.__traceback__)
+            self.stream.__exit__(type(error), error, error.__traceback__)
 
 
-def open_stream_observer(comm: MPI.Intracomm, configuration: Configuration) -> StreamObserver:
+def open_stream_observer(
+    comm: MPI.Intracomm, configuration: Configuration, start: Start | None = None
+) -> StreamObserver:
     """Open the stream that a configuration asks for; collective.
+
+    Parameters
+    ----------
+    comm
+        The ranks that share the domain.
+    configuration
+        As it was given.
+    start
+        Where a later attempt begins.
 
     Raises
     ------
@@ -115,5 +134,8 @@ def open_stream_observer(comm: MPI.Intracomm, configuration: Configuration) -> S
         kafka=configuration.kafka,
         settings=configuration.stream,
         configuration=kept,
+        attempt=start.attempt if start else 0,
+        after_step=start.progress.published if start else -1,
+        control_topic=configuration.steering.topic if configuration.steering.enabled else "",
     )
     return StreamObserver(stream, [field.name for field in fields])

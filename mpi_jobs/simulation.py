@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from lockstream.mpi_jobs.config import Configuration, build_model, decompose
+from lockstream.bridge.errors import StreamStopped
+from lockstream.mpi_jobs.checkpoint import FRESH, CheckpointWriter, Progress, Start, read_blocks
+from lockstream.mpi_jobs.collect import scatter_field
+from lockstream.mpi_jobs.config import Configuration, decompose
+from lockstream.mpi_jobs.cost import StepTimes
 from lockstream.mpi_jobs.decomposition import Array
-from lockstream.mpi_jobs.diagnostics import Diagnostics
 from lockstream.mpi_jobs.errors import StateNotFinite
-from lockstream.mpi_jobs.observers import Observer, Snapshot
+from lockstream.mpi_jobs.observers import Observer, Snapshot, StreamObserver
+from lockstream.mpi_jobs.orders import take_orders
+from lockstream.mpi_jobs.requests import Request, Requests
 from lockstream.mpi_jobs.solver import Solver
+from lockstream.mpi_jobs.steering import Steering
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 CHECK_EVERY = 128  # steps: a blow-up is found this soon, however seldom steps are published
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +36,9 @@ class RunSummary:
     Parameters
     ----------
     steps
-        Time steps done.
+        Time steps done by this attempt.
+    last_step
+        Where it ended.
     updates
         Elements of the domain times steps.
     snapshots
@@ -37,16 +47,27 @@ class RunSummary:
         Wall time of the loop, without set-up and without the observers' leave-taking.
     observing_seconds
         The part of it that went into diagnostics and observers.
+    slowdown
+        By what share of itself the loop took longer than it would have if all steps had been like those between
+        which nobody looked; None where there are none.
     closing_seconds
         How long the observers took leave; for a stream, the wait for the last acknowledgements.
+    stopped
+        Why it ended early, in good order; empty if it did not.
+    checkpoint
+        The step of the newest checkpoint, -1 if there is none.
     """
 
     steps: int
+    last_step: int
     updates: int
     snapshots: int
     seconds: float
     observing_seconds: float
+    slowdown: float | None
     closing_seconds: float
+    stopped: str = ""
+    checkpoint: int = -1
 
 
 def run_simulation(
@@ -54,8 +75,12 @@ def run_simulation(
     configuration: Configuration,
     initial: Mapping[str, Array] | None,
     observers: Sequence[Observer],
+    *,
+    start: Start | None = None,
+    publisher: StreamObserver | None = None,
+    note: Note = lambda _text: None,
 ) -> RunSummary:
-    """Run a simulation from its first to its last step; collective.
+    """Run a simulation from its first to its last step, or until it is stopped; collective.
 
     Parameters
     ----------
@@ -64,77 +89,187 @@ def run_simulation(
     configuration
         What to run; the same on all ranks.
     initial
-        On rank 0 the global fields by name, see `make_initial_state`; None elsewhere.
+        On rank 0 the global fields by name, see `make_initial_state`; None elsewhere, and if `start` has a
+        checkpoint.
     observers
         Are shown the initial state as step 0 and then every ``stream.every``-th step, and are closed
         however the run ends.
+    start
+        Where to begin, for a later attempt.
+    publisher
+        Is shown the steps first of all. Steps that it has accepted are safe before a checkpoint counts; it may
+        ask for an orderly stop, and brings commands to the run.
+    note
+        Called on rank 0 with what people should know.
 
     Raises
     ------
     StateNotFinite
         On all ranks alike, if the state blows up. The step in question is not shown to anybody.
     """
+    start = start or Start(0, FRESH, configuration)
+    watching = [*([publisher] if publisher else []), *observers]
     with ExitStack() as leaving:
-        for observer in observers:
+        requests = leaving.enter_context(Requests(comm, configuration.checkpoint))
+        for observer in watching:
             leaving.push(_closing(observer))
-        with Solver(
-            comm,
-            decompose(configuration, comm.size),
-            configuration.domain,
-            build_model(configuration),
-            initial,
-        ) as solver:
+        steering = Steering(start.configuration, start.attempt)
+        decomposition = decompose(configuration, comm.size)
+        if start.checkpoint is None:
+            fill = partial(_scatter, comm, configuration, initial)
+        else:
+            fill = partial(read_blocks, comm, start)
+        with Solver(comm, decomposition, configuration.domain, steering.model, fill) as solver:
+            loop = _Loop(comm, configuration, start, solver, steering, requests, watching, publisher, note)
             comm.Barrier()
-            started = perf_counter()
-            snapshots, observing = _advance(comm, solver, configuration, observers)
+            begun = perf_counter()
+            loop.run()
             comm.Barrier()
             finished = perf_counter()
-    steps, (ny, nx) = configuration.run.steps, configuration.domain.shape
+            slowdown = loop.times.slowdown(finished - begun)
+            if publisher:
+                publisher.stopped = loop.stopped
+                publisher.measured = {
+                    "loop_seconds": finished - begun,
+                    "observing_seconds": loop.times.observing,
+                }
+                publisher.measured |= {} if slowdown is None else {"slowdown": slowdown}
+    ny, nx = configuration.domain.shape
+    steps = loop.step - start.progress.step
     return RunSummary(
         steps=steps,
+        last_step=loop.step,
         updates=steps * ny * nx,
-        snapshots=snapshots,
-        seconds=finished - started,
-        observing_seconds=observing,
+        snapshots=loop.snapshots,
+        seconds=finished - begun,
+        observing_seconds=loop.times.observing,
+        slowdown=slowdown,
         closing_seconds=perf_counter() - finished,
+        stopped=loop.stopped,
+        checkpoint=loop.checkpoint,
     )
 
 
-def _advance(
-    comm: MPI.Intracomm, solver: Solver, configuration: Configuration, observers: Sequence[Observer]
-) -> tuple[int, float]:
-    """Do all steps; return how many were shown and the time that it took."""
-    every, last_step = configuration.stream.every, configuration.run.steps
-    snapshots, observing, last_good = 0, 0.0, 0
-    for step in range(last_step + 1):
-        if step > 0:
-            solver.advance()
-        is_shown = step % every == 0
-        if not (is_shown or step % CHECK_EVERY == 0 or step == last_step):
-            continue
-        comm.Barrier()  # waiting for the slowest rank is what lockstep costs, not what observing does
-        entered = perf_counter()
-        found = solver.diagnose()
+class _Loop:
+    """Steps, and what happens between them; all ranks are at the same step in everything."""
+
+    def __init__(
+        self,
+        comm: MPI.Intracomm,
+        configuration: Configuration,
+        start: Start,
+        solver: Solver,
+        steering: Steering,
+        requests: Requests,
+        observers: Sequence[Observer],
+        publisher: StreamObserver | None,
+        note: Note,
+    ) -> None:
+        self._comm, self._configuration, self._solver = comm, configuration, solver
+        self._steering, self._requests = steering, requests
+        self._observers, self._publisher, self._note = observers, publisher, note
+        is_safe = publisher.stream.sync if publisher else lambda _timeout: True
+        self._writer = CheckpointWriter(comm, configuration, start.attempt, is_safe)
+        self.step, _, self._published, self._steps = start.progress
+        self.checkpoint = start.progress.step if start.checkpoint else -1
+        self._last_good = self.step
+        self.snapshots, self.stopped = 0, ""
+        self.times = StepTimes()
+
+    def run(self) -> None:
+        """Do all steps, or as many as it is let."""
+        first = self.step
+        while True:
+            self._look(is_due=self.step > self._published)
+            self._heed(may_write=self.step > first)
+            if self.stopped or self.step >= self._configuration.run.steps:
+                break
+            self.times.begin()
+            self._solver.advance()
+            self.times.step_done()
+            self.step += 1
+        if self.stopped:
+            self._write_checkpoint()
+
+    def _look(self, is_due: bool) -> None:
+        """Look at the state, if it is time: at steps that are shown, and often enough to find a blow-up."""
+        is_shown = is_due and self.step % self._steering.every == 0
+        if not (is_shown or self.step % CHECK_EVERY == 0 or self.step == self._configuration.run.steps):
+            return
+        self._comm.Barrier()  # waiting for the slowest rank is what lockstep costs, not what observing does
+        self.times.begin()
+        found = self._solver.diagnose()
         if found.not_finite is not None:
-            raise StateNotFinite(*found.not_finite, step, last_good)
-        last_good = step
+            raise StateNotFinite(*found.not_finite, self.step, self._last_good)
+        self._last_good = self.step
         if is_shown:
-            _show(solver, step, found, observers)
-            snapshots += 1
-        observing += perf_counter() - entered
-    return snapshots, observing
+            self._show(found.scalars)
+        self.times.look_done()
+
+    def _show(self, diagnostics: Mapping[str, float]) -> None:
+        snapshot = Snapshot(
+            step=self.step,
+            time=self._time,
+            offset=self._solver.offset,
+            blocks=self._solver.blocks,
+            diagnostics=diagnostics,
+        )
+        try:
+            for observer in self._observers:
+                observer.observe(snapshot)
+        except StreamStopped as reason:  # the publisher is the first: nobody has seen this step
+            self.stopped = str(reason)
+            return
+        self._published = self.step
+        self._steps += 1
+        self.snapshots += 1
+
+    def _heed(self, may_write: bool) -> None:
+        """Do what is asked for by signals, by the clock, by the configuration and by commands."""
+        asked = self._requests.exchange()
+        every = self._configuration.checkpoint.every
+        if may_write and (Request.CHECKPOINT in asked or (every and self.step % every == 0)):
+            self._write_checkpoint()
+        if self._publisher and self._configuration.steering.enabled:
+            asked |= self._obey(self._publisher)
+        self.stopped = self.stopped or self._steering.stop or asked.reason
+
+    def _obey(self, publisher: StreamObserver) -> Request:
+        """Carry out commands; where the run is paused, until it goes on or is stopped."""
+        asked = Request.NOTHING
+        for turn in take_orders(self._comm, self._steering, publisher.stream.commands, self.step):
+            if turn.orders and turn.orders.checkpoint:
+                self._write_checkpoint()
+            for record in turn.records:
+                publisher.stream.record(record)
+            if self._steering.is_paused and (asked := self._requests.exchange()).reason:
+                break
+        self._solver.model = self._steering.model
+        return asked
+
+    def _write_checkpoint(self) -> None:
+        progress = Progress(self.step, self._time, self._published, self._steps)
+        problem = self._writer.write(progress, self._steering.configuration, self._solver.blocks)
+        self._requests.wrote_checkpoint()
+        if problem:
+            self._note(f"no checkpoint at step {self.step}, the older ones stay: {problem}")
+        else:
+            self.checkpoint = self.step
+
+    @property
+    def _time(self) -> float:
+        return self.step * self._solver.model.dt
 
 
-def _show(solver: Solver, step: int, found: Diagnostics, observers: Sequence[Observer]) -> None:
-    snapshot = Snapshot(
-        step=step,
-        time=step * solver.model.dt,
-        offset=solver.offset,
-        blocks=solver.blocks,
-        diagnostics=found.scalars,
-    )
-    for observer in observers:
-        observer.observe(snapshot)
+def _scatter(
+    comm: MPI.Intracomm,
+    configuration: Configuration,
+    initial: Mapping[str, Array] | None,
+    blocks: Mapping[str, Array],
+) -> None:
+    decomposition = decompose(configuration, comm.size)
+    for name, mine in blocks.items():
+        scatter_field(comm, decomposition, initial[name] if initial is not None else None, mine)
 
 
 def _closing(observer: Observer) -> Callable[..., None]:

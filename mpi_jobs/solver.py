@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from lockstream.mpi_jobs.collect import scatter_field
 from lockstream.mpi_jobs.decomposition import Array, Decomposition
 from lockstream.mpi_jobs.diagnostics import Diagnostics, reduce_diagnostics
 from lockstream.mpi_jobs.domain import Domain
@@ -32,8 +31,8 @@ class Solver:
         The whole of it.
     model
         The equations.
-    initial
-        On rank 0 the global fields by name; None elsewhere.
+    fill
+        Fills this rank's part of every field, given by name; collective.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Solver:
         decomposition: Decomposition,
         domain: Domain,
         model: Model,
-        initial: Mapping[str, Array] | None,
+        fill: Callable[[Mapping[str, Array]], None],
     ) -> None:
         self.model = model
         self.names = tuple(field.name for field in model.fields)
@@ -52,8 +51,7 @@ class Solver:
         count, dtype = len(self.names), domain.numpy_dtype
         arrays = padded_arrays(2 * count, self.shape, dtype)
         self._state, self._next = arrays[:count], arrays[count:]
-        for name, mine in self.blocks.items():
-            scatter_field(comm, decomposition, initial[name] if initial is not None else None, mine)
+        fill(self.blocks)
         self._warm_up()
         self._halo = HaloExchange(comm, decomposition, count, dtype)
 

@@ -1,12 +1,13 @@
 """Orders take effect on all ranks at the same step, and the ranks compute the same as one alone."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lockstream.bridge.control import Command, make_command
 from lockstream.bridge.settings import convert
-from lockstream.mpi_jobs.collect import gather_field
+from lockstream.mpi_jobs.collect import gather_field, scatter_field
 from lockstream.mpi_jobs.config import Configuration, decompose
 from lockstream.mpi_jobs.initial import make_initial_state
 from lockstream.mpi_jobs.orders import exchange_orders, take_orders
@@ -47,7 +48,13 @@ def run(comm: "MPI.Intracomm") -> tuple[list[tuple[Any, ...]], "np.ndarray[Any, 
     given = configuration()
     decomposition = decompose(given, comm.size)
     steering, seen, records = Steering(given), [], []
-    with Solver(comm, decomposition, given.domain, steering.model, make_initial_state(comm, given)) as solver:
+    initial = make_initial_state(comm, given)
+
+    def fill(blocks: Mapping[str, Any]) -> None:
+        for name, block in blocks.items():
+            scatter_field(comm, decomposition, initial[name] if initial else None, block)
+
+    with Solver(comm, decomposition, given.domain, steering.model, fill) as solver:
         for step in range(STEPS):
             decision = exchange_orders(comm, steering, arrived(comm, step), step)
             records += decision.records
