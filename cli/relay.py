@@ -79,10 +79,11 @@ class Relay:
         pair = {writer, there_writer}
         self._writers |= pair
         try:
-            await asyncio.gather(
-                self._pass_on(reader, there_writer, is_inward=True),
-                self._pass_on(there_reader, writer, is_inward=False),
-            )
+            with suppress(asyncio.CancelledError):  # at the end of all; what called this would complain of it
+                await asyncio.gather(
+                    self._pass_on(reader, there_writer, is_inward=True),
+                    self._pass_on(there_reader, writer, is_inward=False),
+                )
         finally:
             self._writers -= pair
             for end in pair:

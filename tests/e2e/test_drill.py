@@ -86,14 +86,3 @@ def test_a_fault_that_nobody_knows_is_the_users_mistake(tmp_path: Path) -> None:
     ended = run(LOCKSTREAM, "drill", "bridge", "--only", "flood", "--dir", tmp_path)
     assert ended.returncode == 2
     assert ended.stderr.startswith("lockstream: --only = 'flood': no such fault; there are broker-kill,")
-
-
-@pytest.mark.drill
-@pytest.mark.timeout(1500)
-def test_the_bridge_loses_nothing_whatever_happens(tmp_path: Path) -> None:
-    ended = run(LOCKSTREAM, "drill", "bridge", "--outage", "10", "--dir", tmp_path, timeout=1450)
-    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
-    found = rows(ended.stdout)
-    assert len(found) > 14
-    for cells in found.values():
-        assert (cells[8], cells[-1]) == ("0", "yes")
