@@ -3,6 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 N ?= 20
+OUTAGE ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,8 +25,9 @@ demo: install  ## the whole workflow on this machine, ending with a verified arc
 test: install  ## all tests; they start a real Kafka and mpirun
 	$(BIN)/python -m pytest $(ARGS)
 
-drill: install  ## kill, stop and cut off on purpose, and count what was lost; N=20 kills
+drill: install  ## kill, stop and cut off on purpose, and count what was lost; N=20 kills, OUTAGE=10 seconds
 	$(BIN)/lockstream drill archive --kills $(N) $(ARGS)
+	$(BIN)/lockstream drill bridge --outage $(OUTAGE) $(ARGS)
 	$(BIN)/python -m pytest -m drill
 
 check: install  ## style, formatting, types and import rules

@@ -215,6 +215,7 @@ class Stream:
             )
         slot = self._gatherer.tell_all(self._acquire())
         if slot == STOPPED:
+            self._show()  # how long it waited for the answer
             raise StreamStopped(f"run {self._run!r}: step {step} was not accepted: {self._why_stopped()}")
         frame = self._slots.frames[slot] if self._slots else None
         if self._link is None:

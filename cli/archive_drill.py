@@ -3,12 +3,11 @@
 import os
 import random
 import signal
-import sys
 import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,9 @@ import numpy as np
 
 from lockstream.bridge import Block, Field, StreamSettings, open_stream
 from lockstream.bridge.errors import LockstreamError
-from lockstream.cli.children import Child
+from lockstream.cli.drill_bench import END_SECONDS, Bench, DrillFailed, Say, wait_for
 from lockstream.kafka import broker as embedded
-from lockstream.kafka.archive.against_kafka import compare_with_kafka
 from lockstream.kafka.archive.layout import RUN_FILE, SEGMENTS, UNSEALED
-from lockstream.kafka.archive.verify import verify_run
 
 SHAPE = (256, 512)  # a step of 1 MiB in two fields
 PAUSE_SECONDS = 0.01  # between two steps
@@ -29,13 +26,6 @@ RUN_KILLS = 20  # kills per run, so that the merge at a run's end is hit often
 MERGE_SHARE = 0.3  # of the kills fall on the end of a run
 LAST_MOMENT = 0.9  # seconds after an archiver's first word at which it is killed at the latest
 CLIENT_TIMEOUT = 6.0  # every time-out of the archiver's client, in the drill that stops it
-END_SECONDS = 120.0
-
-Say = Callable[[str], None]
-
-
-class DrillFailed(LockstreamError):
-    """The drill itself did not work; it says nothing about the archive."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,11 +106,11 @@ def _stop_archiver(bench: "_Bench", say: Say) -> Outcome:
     options = [f"kafka.{key}={milliseconds}" for key in keys]
     with bench.stream() as stream:
         archiver = bench.start_archiver(stream.run, options)
-        bench.wait_for(lambda: bench.has_segments(stream.run), "the first segment")
+        wait_for(lambda: bench.has_segments(stream.run), "the first segment")
         archiver.signal(signal.SIGSTOP)
         time.sleep(pause)
         archiver.signal(signal.SIGCONT)
-    bench.wait_for_end(archiver)
+    bench.wait_for_archiver(archiver)
     bench.settle(stream, outcome)
     return outcome
 
@@ -135,13 +125,13 @@ def _kill_broker(bench: "_Bench", say: Say) -> Outcome:
         bench.servers = broker.bootstrap_servers
         with bench.stream() as stream:
             archiver = bench.start_archiver(stream.run)
-            bench.wait_for(lambda: bench.has_segments(stream.run), "the first segment")
+            wait_for(lambda: bench.has_segments(stream.run), "the first segment")
             os.kill(broker.pid, signal.SIGKILL)
-            bench.wait_for(lambda: embedded.status(folder).info is None, "the broker's end")
+            wait_for(lambda: embedded.status(folder).info is None, "the broker's end")
             embedded.start(folder)
             before = stream.acknowledged
-            bench.wait_for(lambda: stream.acknowledged > before, "an acknowledgement after the restart")
-        bench.wait_for_end(archiver)
+            wait_for(lambda: stream.acknowledged > before, "an acknowledgement after the restart")
+        bench.wait_for_archiver(archiver)
         bench.settle(stream, outcome)
     finally:
         embedded.stop(folder)
@@ -193,12 +183,8 @@ class _Stream:
             self._failure = str(error)
 
 
-class _Bench:
-    """The scratch set-up: broker, archive and logs in one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.servers = folder, ""
-        self._archive, self._started = folder / "archive", 0
+class _Bench(Bench):
+    """With a stream, and an archiver that is killed."""
 
     @contextmanager
     def stream(self) -> Iterator[_Stream]:
@@ -211,19 +197,10 @@ class _Bench:
             raise
         stream.close()
 
-    def start_archiver(self, run: str, options: list[str] | None = None) -> Child:
-        """Start ``lockstream archive follow`` with small segments."""
-        sets = ["archive.segment_bytes=8000000", "archive.segment_seconds=0.5", *(options or [])]
-        command = [sys.executable, "-m", "lockstream.cli", "archive", "follow", "--run", run]
-        command += ["--archive", str(self._archive), *(word for item in sets for word in ("--set", item))]
-        self._started += 1
-        environment = os.environ | {"LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": self.servers}
-        return Child("archiver", command, self.folder / f"archiver-{self._started}.log", environment)
-
     def kill_archiver(self, run: str, chance: random.Random, outcome: Outcome) -> None:
         """Start an archiver, kill it at a random moment, and note what it was in the middle of."""
         archiver = self.start_archiver(run)
-        self.wait_for(lambda: archiver.log.stat().st_size > 0, "the archiver's first word")
+        wait_for(lambda: archiver.log.stat().st_size > 0, "the archiver's first word")
         time.sleep(chance.uniform(0, LAST_MOMENT))
         was_running = archiver.exit_code is None
         archiver.kill()
@@ -232,37 +209,14 @@ class _Bench:
 
     def settle(self, stream: _Stream, outcome: Outcome) -> None:
         """Let an archiver finish the run undisturbed, and verify it against Kafka."""
-        self.wait_for_end(self.start_archiver(stream.run))
-        folder = self._archive / stream.run
-        verified = verify_run(folder)
+        self.wait_for_archiver(self.start_archiver(stream.run))
+        verified, faults = self.verify(stream.run)
         outcome.acknowledged += stream.acknowledged
         outcome.archived += verified.steps
-        outcome.faults += [fault.what for fault in verified.faults]
-        outcome.faults += [f.what for f in compare_with_kafka(folder, {"bootstrap.servers": self.servers})]
-
-    def wait_for_end(self, archiver: Child) -> None:
-        """Wait until an archiver has done its work."""
-        self.wait_for(lambda: archiver.exit_code is not None, "the archiver's end")
-        if archiver.exit_code:
-            raise DrillFailed(
-                f"the archiver ended with exit code {archiver.exit_code}: {archiver.log.read_text()}"
-            )
-        archiver.end()
-
-    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for a condition, with a limit."""
-        limit = time.monotonic() + END_SECONDS
-        while not condition():
-            if time.monotonic() > limit:
-                raise DrillFailed(f"waited {END_SECONDS:.0f} s for {what}")
-            time.sleep(0.05)
-
-    def has_segments(self, run: str) -> bool:
-        """Whether something is sealed."""
-        return any((self._archive / run / SEGMENTS).glob("*.h5"))
+        outcome.faults += faults
 
     def _left_behind(self, run: str) -> str:
-        folder = self._archive / run
+        folder = self.archive / run
         if (folder / (RUN_FILE + UNSEALED)).exists():
             return "while run.h5 was written"
         if any((folder / SEGMENTS).glob(f"*{UNSEALED}")):

@@ -1,15 +1,17 @@
 """Programs that a command starts and surely ends: each in its own session, its output in a log file."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from lockstream.bridge.errors import LockstreamError
+from lockstream.bridge.errors import LockstreamError, UserError
 from lockstream.kafka.broker.process import tied_command
 
 PATIENCE_SECONDS = 5.0
@@ -121,3 +123,20 @@ class Children:
     def __exit__(self, *_: object) -> None:
         for child in self._children:
             child.end()
+
+
+def mpirun_command(ranks: int) -> list[str]:
+    """Return how to start something on `ranks` ranks: the launcher of this installation, or the one on the path.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    beside = Path(sys.executable).with_name("mpirun")
+    found = str(beside) if beside.exists() else shutil.which("mpirun")
+    if found is None:
+        raise UserError(
+            "mpirun is not there: pip install 'lockstream[mpich]', or load your system's MPI module"
+        )
+    return [found, "-n", str(ranks)]

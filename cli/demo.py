@@ -1,7 +1,6 @@
 """`lockstream demo`: the whole workflow on one machine, each part a process of its own."""
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from lockstream.bridge.errors import UserError
 
 COLOURS = {"simulation": "cyan", "archiver": "green", "analysis": "magenta"}
 
@@ -51,7 +48,7 @@ def demo(folder: Path, ranks: int) -> None:
 
 def _run_workflow(folder: Path, run: str, ranks: int, servers: str) -> None:
     """Run simulation, archiver and analysis beside each other until all have done their part."""
-    from lockstream.cli.children import Children
+    from lockstream.cli.children import Children, mpirun_command
 
     logs, archive = folder / "logs" / run, folder / "archive"
     logs.mkdir(parents=True, exist_ok=True)
@@ -73,20 +70,9 @@ def _run_workflow(folder: Path, run: str, ranks: int, servers: str) -> None:
     with Children(logs, environment) as children:
         children.start("archiver", [*lockstream, *follow])
         children.start("analysis", [*lockstream, *analyse])
-        children.start("simulation", [*_mpirun(ranks), *simulate])
+        children.start("simulation", [*mpirun_command(ranks), *simulate])
         for name, line in children.lines_until_end():
             _say(name, line)
-
-
-def _mpirun(ranks: int) -> list[str]:
-    """The launcher that belongs to this installation, or the one on the path."""
-    beside = Path(sys.executable).with_name("mpirun")
-    found = str(beside) if beside.exists() else shutil.which("mpirun")
-    if found is None:
-        raise UserError(
-            "mpirun is not there: pip install 'lockstream[mpich]', or load your system's MPI module"
-        )
-    return [found, "-n", str(ranks)]
 
 
 def _verify(run_folder: Path, servers: str) -> Any:

@@ -41,7 +41,7 @@ def compare_with_kafka(run_folder: Path, options: KafkaOptions) -> list[FaultFou
 
 
 def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) -> Iterator[FaultFound]:
-    archived = _digests(view)
+    archived = digests_of(view)
     reached = view.next_offsets
     about: dict[str, Any] = {"file": str(run_folder), "run": topic.run}
     seen = set()
@@ -95,7 +95,7 @@ def _is_superseded(view: RunView, attempt: int, step: int) -> bool:
     return any(newer.attempt > attempt and step > newer.after_step for newer in view.attempts)
 
 
-def _digests(view: RunView) -> dict[tuple[int, int], str]:
+def digests_of(view: RunView) -> dict[tuple[int, int], str]:
     """Digest of every step in the files by attempt and step, those of replaced attempts if they are there."""
     digests: dict[tuple[int, int], str] = {}
     for sealed in view.files:

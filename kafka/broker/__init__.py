@@ -12,11 +12,13 @@ from lockstream.kafka.broker.lifecycle import (
     wait,
 )
 from lockstream.kafka.broker.preparation import fetch
+from lockstream.kafka.broker.properties import Detour
 
 __all__ = [
     "DEFAULT_HEAP",
     "BrokerInfo",
     "BrokerStatus",
+    "Detour",
     "StopOutcome",
     "embedded_broker",
     "fetch",

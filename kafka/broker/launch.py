@@ -14,7 +14,7 @@ from lockstream.kafka.broker.java import Java, find_java
 from lockstream.kafka.broker.jvm import broker_command, environment
 from lockstream.kafka.broker.ports import choose_port, free_port
 from lockstream.kafka.broker.process import ProcessIdentity
-from lockstream.kafka.broker.properties import server_properties
+from lockstream.kafka.broker.properties import Detour, server_properties
 from lockstream.kafka.broker.readiness import wait_until_ready
 from lockstream.kafka.broker.state import Running, Settings, StateFolder
 from lockstream.kafka.broker.storage import format_storage
@@ -34,12 +34,13 @@ def launch(
     progress: Progress | None,
     spawn: Spawn,
     flags: Flags = reading_flags,
+    detour: Detour | None = None,
 ) -> Running:
     """Start a JVM that serves the folder, wait until it does, and record it.
 
     Parameters
     ----------
-    folder, port, heap, progress
+    folder, port, heap, progress, detour
         As `lifecycle.start` explains them.
     spawn
         How: `process.spawn_detached` or `process.spawn_tied`.
@@ -53,7 +54,8 @@ def launch(
         settings = folder.settings()
         chosen = choose_port(port, settings.port if settings else None)
         java, kafka = find_java(), find_kafka(progress)
-        folder.properties.write_text(server_properties(chosen, free_port(besides=chosen)), encoding="utf-8")
+        settled = server_properties(chosen, free_port(besides=chosen), detour)
+        folder.properties.write_text(settled, encoding="utf-8")
         cluster_id = folder.cluster_id() or format_storage(folder, java, kafka)
         command = broker_command(java, kafka, folder.properties.name, heap=heap, flags=flags(java))
         jvm = spawn(command, folder=folder.root, output=folder.console, env=environment())

@@ -13,6 +13,7 @@ from lockstream.kafka.broker.artifacts import Progress
 from lockstream.kafka.broker.errors import BrokerFailed
 from lockstream.kafka.broker.launch import end, launch
 from lockstream.kafka.broker.ports import LOOPBACK
+from lockstream.kafka.broker.properties import Detour
 from lockstream.kafka.broker.state import Running, StateFolder
 
 DEFAULT_HEAP = "512m"
@@ -97,14 +98,16 @@ def embedded_broker(
     port: int | None = 0,
     heap: str = DEFAULT_HEAP,
     progress: Progress | None = None,
+    detour: Detour | None = None,
 ) -> Iterator[BrokerInfo]:
     """Have a broker inside a ``with`` block; its JVM ends with it, and with this process in any case.
 
-    Parameters and errors are those of `start`, but for the port: by default any free one.
+    Parameters and errors are those of `start`, but for the port, by default any free one, and `detour`: a way
+    through a relay of the caller's.
     Enter it in a thread that lives as long as the block, best the main one: the JVM ends with it.
     """
     folder = StateFolder(directory)
-    running = launch(folder, port, heap, progress, process.spawn_tied)
+    running = launch(folder, port, heap, progress, process.spawn_tied, detour=detour)
     try:
         yield _info(folder, running)
     finally:

@@ -1,6 +1,24 @@
 """The server.properties of the embedded broker: each setting that differs from Kafka's default, and why."""
 
+from typing import NamedTuple
+
 from lockstream.kafka.broker.ports import LOOPBACK
+
+
+class Detour(NamedTuple):
+    """A second way to the broker, through a relay.
+
+    Parameters
+    ----------
+    relay
+        Port of the relay; who comes through it is sent on to that port.
+    port
+        Port behind the relay, on which the broker listens too.
+    """
+
+    relay: int
+    port: int
+
 
 _TEMPLATE = """\
 # Written by `lockstream broker start`, anew at each start: what is changed here is lost.
@@ -13,9 +31,9 @@ controller.quorum.bootstrap.servers={host}:{controller_port}
 controller.listener.names=CONTROLLER
 
 # Loopback only: there is neither encryption nor authentication here.
-listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}{listening}
+advertised.listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}{advertised}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,DETOUR:PLAINTEXT
 inter.broker.listener.name=BROKER
 
 log.dirs=data
@@ -55,6 +73,14 @@ log.cleaner.dedupe.buffer.size=8388608
 """
 
 
-def server_properties(port: int, controller_port: int) -> str:
+def server_properties(port: int, controller_port: int, detour: Detour | None = None) -> str:
     """Return the text of server.properties for a node on these two ports of the loopback interface."""
-    return _TEMPLATE.format(host=LOOPBACK, port=port, controller_port=controller_port)
+    ports = (detour.port, detour.relay) if detour else ()
+    listening, advertised = (f",DETOUR://{LOOPBACK}:{number}" for number in ports) if ports else ("", "")
+    return _TEMPLATE.format(
+        host=LOOPBACK,
+        port=port,
+        controller_port=controller_port,
+        listening=listening,
+        advertised=advertised,
+    )

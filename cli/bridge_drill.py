@@ -1,0 +1,84 @@
+"""The drill of the bridge: the same run again and again, each time with another fault."""
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstream.cli.bridge_bench import BridgeBench
+from lockstream.cli.bridge_fault import Fault
+from lockstream.cli.bridge_faults import REFERENCE, chosen
+from lockstream.cli.bridge_report import Row
+from lockstream.cli.bridge_run import SHAPE, SPACING
+from lockstream.cli.children import Child, mpirun_command
+from lockstream.cli.drill_bench import DrillFailed, Say, wait_for
+
+FRAME_SECONDS = 0.1  # between two published steps, on an idle machine
+BEYOND_SECONDS = 12.0  # that a run goes on before an outage, while the broker starts again, and after it
+SHORT_SECONDS = 8.0  # of a run that needs no outage in it
+TRIAL_STEPS = 20000
+
+
+def run_drill(folder: Path, outage: float, names: Sequence[str], seed: int, say: Say) -> list[Row]:
+    """Run the drills of the bridge in `folder` and return what came of them, the undisturbed run first.
+
+    Parameters
+    ----------
+    folder
+        Gets a broker, archives, spools and logs; what a clean drill leaves in the archive is removed.
+    outage
+        Seconds for which broker or link are away.
+    names
+        Which faults; empty means all.
+    seed
+        Of the initial state and the random moments.
+    say
+        Told about the progress.
+    """
+    faults = chosen(names)
+    long, short = (math.ceil(s / FRAME_SECONDS) for s in (outage + BEYOND_SECONDS, SHORT_SECONDS))
+    frames = {name: long if fault.is_long else short for name, fault in faults.items()}
+    bench = BridgeBench(folder, outage, seed, say)
+    bench.every = _steps_in(bench, FRAME_SECONDS)  # before there is a broker that competes for the processors
+    with bench:
+        say(f"a step of 1 MiB every {bench.every} time steps; the reference, {max(frames.values())} of them")
+        rows = [REFERENCE.apply(bench, "reference", max(frames.values()))]
+        rows += [_drill(bench, name, fault, frames[name]) for name, fault in faults.items()]
+    return rows
+
+
+def _drill(bench: BridgeBench, name: str, fault: Fault, frames: int) -> Row:
+    """Do one; if that does not work, say so and leave the bench fit for the next."""
+    try:
+        row = fault.apply(bench, name, frames)
+    except DrillFailed as failure:
+        bench.restore()
+        row = Row(fault=name, policy=fault.policy, problems=[str(failure)])
+    bench.say(f"{name}: {row.archived} steps archived, {row.lost} lost")
+    if row.is_clean:
+        for archive in bench.archive.glob(f"{name}-????????"):
+            shutil.rmtree(archive)
+    return row
+
+
+def _steps_in(bench: BridgeBench, seconds: float) -> int:
+    """Measure how many time steps two ranks do in so many seconds on this machine."""
+    config, summary = bench.folder / "trial.toml", bench.folder / "trial.json"
+    config.write_text(
+        f'[run]\nid = "trial"\nmodel = "gray-scott"\nsteps = {TRIAL_STEPS}\n'
+        f"[domain]\nshape = {list(SHAPE)}\nspacing = {[SPACING] * 2}\n"
+        f'[model]\npattern = "theta"\n[stream]\nevery = {TRIAL_STEPS}\n'
+    )
+    command = [*mpirun_command(2), sys.executable, "-m", "lockstream.cli", "simulate", str(config)]
+    command += ["--no-stream", "--summary", str(summary)]
+    trial = Child("trial", command, bench.folder / "trial.log", bench.environment)
+    try:
+        wait_for(lambda: trial.exit_code is not None, "the end of a trial without stream")
+    finally:
+        trial.end()
+    if trial.exit_code:
+        raise DrillFailed(f"the simulation does not run here: {trial.log.read_text()}")
+    taken = float(json.loads(summary.read_text())["seconds"])
+    return max(1, round(TRIAL_STEPS * seconds / taken))
