@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lockstream.mpi_jobs.decomposition import Array, Shape
-from lockstream.mpi_jobs.kernels import interior_extremes, interior_sums
+from lockstream.mpi_jobs.kernels import interior_statistics
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -36,7 +36,7 @@ def reduce_diagnostics(
     names: Sequence[str],
     fields: Sequence[Array],
     shape: Shape,
-    integrals: Mapping[str, float],
+    integrals: Callable[[Sequence[float]], Mapping[str, float]],
     elements: int,
 ) -> Diagnostics:
     """Reduce the state of all ranks to a few scalars; collective, the same result everywhere.
@@ -50,19 +50,19 @@ def reduce_diagnostics(
     shape
         Interior (ny, nx) of this rank's arrays.
     integrals
-        This rank's share of the model's integrals.
+        Returns this rank's share of the model's integrals, given its sum of each field.
     elements
         Of a whole field, over all ranks.
     """
     from mpi4py import MPI
 
     count = len(names)
-    sums = np.array([interior_sums(field, *shape) for field in fields])
-    extremes = np.array([interior_extremes(field, *shape) for field in fields], dtype=np.float64)
-    culprits = np.where(np.isfinite(sums[:, 1]), comm.size, comm.rank)
-    total = np.concatenate([sums.ravel(), list(integrals.values())])
-    lowest = np.concatenate([extremes[:, 0], culprits])
-    highest = extremes[:, 1].copy()
+    found = np.array([interior_statistics(field, *shape) for field in fields], dtype=np.float64)
+    culprits = np.where(np.isfinite(found[:, 1]), comm.size, comm.rank)
+    shares = integrals(found[:, 0].tolist())
+    total = np.concatenate([found[:, :2].ravel(), list(shares.values())])
+    lowest = np.concatenate([found[:, 2], culprits])
+    highest = found[:, 3].copy()
     comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
     comm.Allreduce(MPI.IN_PLACE, lowest, op=MPI.MIN)
     comm.Allreduce(MPI.IN_PLACE, highest, op=MPI.MAX)
@@ -71,6 +71,6 @@ def reduce_diagnostics(
         scalars[f"{name}_min"], scalars[f"{name}_max"] = float(lowest[i]), float(highest[i])
         scalars[f"{name}_mean"] = float(total[2 * i]) / elements
         scalars[f"{name}_l2"] = math.sqrt(total[2 * i + 1] / elements)
-    scalars |= zip(integrals, map(float, total[2 * count :]), strict=True)
+    scalars |= zip(shares, map(float, total[2 * count :]), strict=True)
     bad = [(name, int(rank)) for name, rank in zip(names, lowest[count:], strict=True) if rank < comm.size]
     return Diagnostics(scalars, bad[0] if bad else None)

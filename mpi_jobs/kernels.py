@@ -41,34 +41,25 @@ def _compiled(function: F, fastmath: bool | set[str]) -> F:
 
 
 @compiled_reduction
-def interior_sums(array: Array, ny: int, nx: int) -> tuple[float, float]:
-    """Return the sum and the sum of squares over the interior of a padded array.
+def interior_statistics(array: Array, ny: int, nx: int) -> tuple[float, float, float, float]:
+    """Return sum, sum of squares, minimum and maximum over the interior of a padded array, in one sweep.
 
-    They are taken row by row in double precision, so that the error does not grow with the number of
-    elements. A NaN or an infinity anywhere makes the sum of squares NaN or infinite.
+    Sums are taken row by row in double precision, so that the error does not grow with the number of elements.
+    A NaN or an infinity anywhere makes the sum of squares NaN or infinite; for the extremes NaNs count as
+    anything. Extremes are kept per column until the end: the compiler does not vectorise a minimum within a row
+    (8x slower).
     """
     total, squares = 0.0, 0.0
+    low, high = array[1].copy(), array[1].copy()
     for i in range(1, ny + 1):
         row_total, row_squares = 0.0, 0.0
         for j in range(1, nx + 1):
-            value = np.float64(array[i, j])  # float() would stay single: squares would lose half their digits
-            row_total += value
-            row_squares += value * value
-        total += row_total
-        squares += row_squares
-    return total, squares
-
-
-@compiled
-def interior_extremes(array: Array, ny: int, nx: int) -> tuple[float, float]:
-    """Return minimum and maximum over the interior of a padded array; NaNs count as anything.
-
-    Kept per column until the end: the compiler does not vectorise a minimum within a row (8x slower).
-    """
-    low, high = array[1].copy(), array[1].copy()
-    for i in range(2, ny + 1):
-        for j in range(1, nx + 1):
             value = array[i, j]
+            wide = np.float64(value)  # float() would stay single: squares would lose half their digits
+            row_total += wide
+            row_squares += wide * wide
             low[j] = value if value < low[j] else low[j]
             high[j] = value if value > high[j] else high[j]
-    return low[1 : nx + 1].min(), high[1 : nx + 1].max()
+        total += row_total
+        squares += row_squares
+    return total, squares, low[1 : nx + 1].min(), high[1 : nx + 1].max()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from lockstream.mpi_jobs.diagnostics import Diagnostics, reduce_diagnostics
 from lockstream.mpi_jobs.domain import Domain
 from lockstream.mpi_jobs.fields import interiors, padded_arrays
 from lockstream.mpi_jobs.halo import HaloExchange
-from lockstream.mpi_jobs.kernels import interior_extremes, interior_sums
+from lockstream.mpi_jobs.kernels import interior_statistics
 from lockstream.mpi_jobs.models import Model
 
 if TYPE_CHECKING:
@@ -68,7 +68,10 @@ class Solver:
 
     def diagnose(self) -> Diagnostics:
         """Reduce the state to scalars; collective."""
-        integrals = self.model.integrals(self._state, self.shape)
+
+        def integrals(totals: Sequence[float]) -> Mapping[str, float]:
+            return self.model.integrals(self._state, self.shape, totals)
+
         return reduce_diagnostics(self._comm, self.names, self._state, self.shape, integrals, self._elements)
 
     def __enter__(self) -> Solver:
@@ -89,9 +92,7 @@ class Solver:
         if self._comm.rank != 0:
             self._comm.Barrier()
         self.model.step(self._state, self._next, self.shape)
-        self.model.integrals(self._state, self.shape)
-        for field in self._state:
-            interior_sums(field, *self.shape)
-            interior_extremes(field, *self.shape)
+        totals = [interior_statistics(field, *self.shape)[0] for field in self._state]
+        self.model.integrals(self._state, self.shape, totals)
         if self._comm.rank == 0:
             self._comm.Barrier()

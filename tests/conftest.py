@@ -4,6 +4,7 @@ import os
 import re
 import uuid
 from collections.abc import Generator, Iterator
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import pytest
@@ -14,10 +15,13 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Spools of the tests, and of the programs that they start, are not the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+def state_home() -> Iterator[None]:
+    """Spools of the tests, and of the programs that they start, are not the user's.
+
+    Not pytest's own temporary folders: ranks that end together would get in each other's way there.
+    """
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="lockstream-state-") as folder:
+        patch.setenv("XDG_STATE_HOME", folder)
         patch.delenv("SLURM_TMPDIR", raising=False)
         patch.delenv("TMPDIR", raising=False)
         yield

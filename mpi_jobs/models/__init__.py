@@ -64,10 +64,11 @@ class Model(Protocol):
         """
         ...
 
-    def integrals(self, fields: Sequence[Array], shape: Shape) -> dict[str, float]:
+    def integrals(self, fields: Sequence[Array], shape: Shape, totals: Sequence[float]) -> dict[str, float]:
         """Return this rank's share of quantities such as mass or energy, by name; shares are summed up.
 
-        `fields` and `shape` are those of `step`; of the halo nothing is promised.
+        `fields` and `shape` are those of `step`; of the halo nothing is promised. `totals` has the sum of this
+        rank's elements of each field, which is known anyway.
         """
         ...
 

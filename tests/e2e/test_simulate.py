@@ -192,7 +192,7 @@ DECAY = """
             fail_now()
             new[0][...] = old[0] * (1 - self.dt * self.rate)
 
-        def integrals(self, fields, shape):
+        def integrals(self, fields, shape, totals):
             ny, nx = shape
             return {"amount": float(fields[0][1 : ny + 1, 1 : nx + 1].sum(dtype=float))}
 

@@ -144,8 +144,10 @@ def test_the_initial_state_depends_on_the_seed_alone(name: str) -> None:
 def test_integrals_have_the_area_in_them() -> None:
     domain = Domain(shape=(10, 20), spacing=(0.5, 0.25))
     half = np.full((12, 22), 0.5, np.float32)
-    assert make("heat", domain).integrals([half], (10, 20)) == {"heat": 0.5 * 5 * 5}
-    assert make("gray-scott", domain).integrals([half, half], (10, 20)) == {"mass": 1.0 * 5 * 5}
+    assert make("heat", domain).integrals([half], (10, 20), [100.0]) == {"heat": 0.5 * 5 * 5}
+    assert make("gray-scott", domain).integrals([half, half], (10, 20), [100.0, 100.0]) == {
+        "mass": 1.0 * 5 * 5
+    }
 
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:
