@@ -16,8 +16,6 @@ from lockstream.cli.children import Child, mpirun_command
 from lockstream.cli.drill_bench import DrillFailed, Say, wait_for
 
 FRAME_SECONDS = 0.1  # between two published steps, on an idle machine
-BEYOND_SECONDS = 12.0  # that a run goes on before an outage, while the broker starts again, and after it
-SHORT_SECONDS = 8.0  # of a run that needs no outage in it
 TRIAL_STEPS = 20000
 
 
@@ -38,8 +36,7 @@ def run_drill(folder: Path, outage: float, names: Sequence[str], seed: int, say:
         Told about the progress.
     """
     faults = chosen(names)
-    long, short = (math.ceil(s / FRAME_SECONDS) for s in (outage + BEYOND_SECONDS, SHORT_SECONDS))
-    frames = {name: long if fault.is_long else short for name, fault in faults.items()}
+    frames = {name: math.ceil(fault.seconds(outage) / FRAME_SECONDS) for name, fault in faults.items()}
     bench = BridgeBench(folder, outage, seed, say)
     bench.every = _steps_in(bench, FRAME_SECONDS)  # before there is a broker that competes for the processors
     with bench:
