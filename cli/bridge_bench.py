@@ -109,10 +109,12 @@ class BridgeBench(Bench):
         return kept | ours | {processes.MARK: self._mark}
 
     def __enter__(self) -> Self:
-        self._held.callback(self.broker.close)
-        self._held.enter_context(self.relay)
-        self._held.callback(lambda: processes.end_all(self._mark))
-        self.servers = self.broker.start()
+        with ExitStack() as stack:
+            stack.callback(self.broker.close)
+            stack.enter_context(self.relay)
+            stack.callback(lambda: processes.end_all(self._mark))
+            self.servers = self.broker.start()
+            self._held = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
