@@ -86,23 +86,6 @@ def test_a_black_hole_swallows_and_keeps_the_connection(relay: Relay) -> None:
         assert received(connection, 11) == b"in the dark"
 
 
-def test_what_comes_for_a_torn_connection_is_dropped_in_silence(
-    relay: Relay, caplog: pytest.LogCaptureFixture
-) -> None:
-    relay.bytes_per_second = 1e6
-    with connect(relay) as connection:
-        connection.sendall(bytes(20 * CHUNK))
-        assert len(received(connection, CHUNK)) == CHUNK
-        relay.reset()
-        with pytest.raises(ConnectionResetError):
-            received(connection, 19 * CHUNK)
-    relay.heal()
-    with connect(relay) as connection:
-        connection.sendall(b"again")
-        assert received(connection, 5) == b"again"
-    assert caplog.text == ""
-
-
 def test_a_reset_is_one_and_new_connections_work(relay: Relay) -> None:
     with connect(relay) as connection:
         connection.sendall(b"x")
