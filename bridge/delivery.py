@@ -10,7 +10,7 @@ from lockstream.bridge.outbox import Item, Outbox, Producer, Record
 from lockstream.bridge.spool import Spool
 
 AT_ONCE = 4 << 20  # bytes read back from the spool before looking at anything else
-MARGIN = 4 << 20  # bytes: frames and headers around the records
+MARGIN = 1 << 20  # bytes: frames and headers around the records
 FOR_EVER = float("inf")
 
 
@@ -26,7 +26,7 @@ class Delivery:
     spool
         What it holds already is delivered first.
     buffer_bytes
-        Bound on what Kafka has not acknowledged.
+        Bound on what Kafka has not acknowledged; what comes from the spool may exceed it by one item.
     changed
         Notified whenever something changes.
 

@@ -7,6 +7,7 @@
     │   ├── ConfigurationError          a key, its value, what is wrong with it, and the cure
     │   ├── MissingExtra                an optional package that is not installed
     │   ├── BrokerUnreachable           nobody answers at bootstrap.servers
+    │   ├── BrokerRefuses               somebody answers there, and does not let us in
     │   ├── SpoolLocked                 another process writes or drains this spool
     │   └── NotASpool                   no spool of a run at that path
     ├── WireError                       a message that breaks the wire format
@@ -50,8 +51,17 @@ class ConfigurationError(UserError, ValueError):
     """
 
     def __init__(self, key: str, value: object, problem: str) -> None:
-        super().__init__(f"{key} = {value!r}: {problem}")
+        shown = "(not shown)" if is_secret(key) else repr(value)
+        super().__init__(f"{key} = {shown}: {problem}")
         self.key, self.value, self.problem = key, value, problem
+
+
+def is_secret(key: str) -> bool:
+    """Whether the value of a setting must not be shown: passwords, tokens, private keys, but not where they lie."""
+    name = key.lower()
+    if name.endswith((".file", ".command", ".location", ".url", ".type")):
+        return False
+    return any(word in name for word in ("password", "secret", "token", "ssl.key.pem", "ssl_key", "jaas"))
 
 
 class MissingExtra(UserError, ImportError):
@@ -67,7 +77,8 @@ class BrokerUnreachable(UserError, ConnectionError):
     def __init__(self, servers: str, reason: str) -> None:
         super().__init__(
             f"kafka.bootstrap.servers = {servers!r}: no Kafka broker answers there ({reason}); "
-            "start one with 'lockstream broker start', or name yours with LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS"
+            "start one with 'lockstream broker start', or name yours with LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS; "
+            "if one is there, it may want another kafka.security.protocol"
         )
 
 
@@ -77,6 +88,15 @@ class WireError(LockstreamError, ValueError):
 
 class DeliveryFailed(LockstreamError):
     """Steps are neither in Kafka's log nor in the spool."""
+
+
+class BrokerRefuses(UserError, PermissionError):
+    """A broker answers, and encryption or authentication fails."""
+
+    def __init__(self, servers: str, reason: str, cure: str) -> None:
+        super().__init__(
+            f"kafka.bootstrap.servers = {servers!r}: the broker does not let us in: {reason}; {cure}"
+        )
 
 
 class SpoolLocked(UserError, BlockingIOError):

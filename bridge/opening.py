@@ -9,7 +9,13 @@ from lockstream.bridge.errors import ConfigurationError
 from lockstream.bridge.messages import RunStarted, run_topic
 from lockstream.bridge.outbox import Producer
 from lockstream.bridge.settings import KafkaOptions, StreamSettings
-from lockstream.bridge.topics import MAX_MESSAGE_BYTES, TopicExists, create_topic, run_topic_settings
+from lockstream.bridge.topics import (
+    MAX_MESSAGE_BYTES,
+    TopicExists,
+    create_topic,
+    run_topic_settings,
+    was_written,
+)
 
 MAX_QUEUED_RECORDS = 1_000_000
 CONTROL_ROOM = 16 << 20  # bytes of librdkafka's queue for messages without elements
@@ -50,28 +56,35 @@ def producer_maker(
 
 
 def make_topic(started: RunStarted, settings: StreamSettings, options: KafkaOptions) -> None:
-    """Make the run's topic; a later attempt finds it there.
+    """Make the run's topic, unless it is there: for a later attempt, or because somebody prepared it.
 
     Raises
     ------
     UserError
-        If nobody answers, or the topic cannot be made or holds another run.
+        If nobody answers, or the topic cannot be made, has other partitions or holds another run.
     """
     admin = admin_client(options)
-    first_contact(admin, servers_of(options))
     topic = run_topic(started.run)
-    try:
-        create_topic(
-            admin,
-            topic,
-            partitions=started.partitions,
-            replication=settings.replication,
-            settings=run_topic_settings(settings.retention_hours),
-        )
-    except TopicExists:
-        if started.attempt == 0:
-            raise ConfigurationError(
-                "run.id",
-                started.run,
-                f"topic {topic!r} holds a run of that name; choose another id, or delete it",
-            ) from None
+    there = first_contact(admin, servers_of(options)).topics.get(topic)
+    if there is None:
+        try:
+            create_topic(
+                admin,
+                topic,
+                partitions=started.partitions,
+                replication=settings.replication,
+                settings=run_topic_settings(settings.retention_hours),
+            )
+        except TopicExists:  # since a moment ago
+            raise _taken(started.run, topic) from None
+        return
+    if started.attempt == 0 and was_written(admin, topic, len(there.partitions)):
+        raise _taken(started.run, topic)
+    if len(there.partitions) != started.partitions:
+        problem = f"topic {topic!r} has {len(there.partitions)}; give that number"
+        raise ConfigurationError("stream.partitions", started.partitions, problem)
+
+
+def _taken(run: str, topic: str) -> ConfigurationError:
+    problem = f"topic {topic!r} holds a run of that name; choose another id, or delete it"
+    return ConfigurationError("run.id", run, problem)

@@ -134,8 +134,7 @@ class Outbox:
     @property
     def is_refused(self) -> bool:
         """Whether another producer would be refused just so."""
-        error = self.error
-        return error is not None and not error.fatal() and error.code() not in _LOST_TRACK
+        return self.error is not None and self.error.code() not in _LOST_TRACK
 
     def take_back(self) -> dict[int, Item]:
         """Have librdkafka give up everything that is not acknowledged, and begin anew with another producer.
@@ -199,7 +198,7 @@ class Outbox:
                 value = message.value() if message is not None else bytes(memoryview(record.value))
                 item.returned[number] = record._replace(value=value)
                 if error.code() not in _GIVEN_UP:
-                    self.error = self.error or error
+                    self._note(error)
             if item.waiting_for == 0 and not item.returned:
                 del self._items[seq]
                 self.nbytes -= item.nbytes
@@ -207,6 +206,16 @@ class Outbox:
             if item.waiting_for == 0 or error is not None:
                 self._changed.notify_all()
 
+    def _note(self, error: KafkaError) -> None:
+        """Keep what says most: `_FATAL` only says that something else was said before."""
+        if self.error is None or self.error.code() == KafkaError._FATAL:
+            self.error = error
+
     def _poll_all(self) -> None:
         while not self._stopped:
-            self._producer.poll(POLL_SECONDS)
+            try:
+                self._producer.poll(POLL_SECONDS)
+            except KafkaException as failure:  # of the producer as a whole
+                with self._changed:
+                    self._note(failure.args[0])
+                    self._changed.notify_all()

@@ -1,7 +1,7 @@
 """Topics, made with checked settings."""
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
 from lockstream.bridge.errors import UserError
 from lockstream.bridge.messages import MAX_TILE_BYTES
@@ -59,4 +59,24 @@ def create_topic(
         raise TopicRefused(
             f"topic {name!r} could not be made ({fault.str()}); make it, or ask the cluster's owner to, with "
             f"{partitions} partitions, replication factor {replication} and {asked}"
+        ) from None
+
+
+def was_written(admin: AdminClient, name: str, partitions: int) -> bool:
+    """Whether there ever was a record in a topic.
+
+    Raises
+    ------
+    TopicRefused
+        If the cluster does not let us look.
+    """
+    newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = {TopicPartition(name, partition): newest for partition in range(partitions)}
+    try:
+        found = admin.list_offsets(wanted, request_timeout=CREATE_SECONDS)
+        return any(future.result(CREATE_SECONDS + 5).offset > 0 for future in found.values())
+    except KafkaException as error:
+        raise TopicRefused(
+            f"topic {name!r} cannot be looked at ({error.args[0].str()}); ask the cluster's owner for the right to "
+            "DESCRIBE it"
         ) from None

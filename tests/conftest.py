@@ -13,6 +13,16 @@ from lockstream.kafka.broker import BrokerInfo, embedded_broker
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Spools of the tests, and of the programs that they start, are not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv("SLURM_TMPDIR", raising=False)
+        patch.delenv("TMPDIR", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerInfo]:
     """A real, empty Kafka for the whole session; `.bootstrap_servers` is its address."""

@@ -3,7 +3,7 @@
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.kafka.broker.artifacts import Progress
@@ -14,7 +14,7 @@ from lockstream.kafka.broker.java import Java, find_java
 from lockstream.kafka.broker.jvm import broker_command, environment
 from lockstream.kafka.broker.ports import choose_port, free_port
 from lockstream.kafka.broker.process import ProcessIdentity
-from lockstream.kafka.broker.properties import Detour, server_properties
+from lockstream.kafka.broker.properties import NOTHING, Detour, server_properties
 from lockstream.kafka.broker.readiness import wait_until_ready
 from lockstream.kafka.broker.state import Running, Settings, StateFolder
 from lockstream.kafka.broker.storage import format_storage
@@ -35,12 +35,13 @@ def launch(
     spawn: Spawn,
     flags: Flags = reading_flags,
     detour: Detour | None = None,
+    more: Mapping[str, str] = NOTHING,
 ) -> Running:
     """Start a JVM that serves the folder, wait until it does, and record it.
 
     Parameters
     ----------
-    folder, port, heap, progress, detour
+    folder, port, heap, progress, detour, more
         As `lifecycle.start` explains them.
     spawn
         How: `process.spawn_detached` or `process.spawn_tied`.
@@ -54,7 +55,7 @@ def launch(
         settings = folder.settings()
         chosen = choose_port(port, settings.port if settings else None)
         java, kafka = find_java(), find_kafka(progress)
-        settled = server_properties(chosen, free_port(besides=chosen), detour)
+        settled = server_properties(chosen, free_port(besides=chosen), detour, more)
         folder.properties.write_text(settled, encoding="utf-8")
         cluster_id = folder.cluster_id() or format_storage(folder, java, kafka)
         command = broker_command(java, kafka, folder.properties.name, heap=heap, flags=flags(java))

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ from lockstream.kafka.broker.artifacts import Progress
 from lockstream.kafka.broker.errors import BrokerFailed
 from lockstream.kafka.broker.launch import end, launch
 from lockstream.kafka.broker.ports import LOOPBACK
-from lockstream.kafka.broker.properties import Detour
+from lockstream.kafka.broker.properties import NOTHING, Detour
 from lockstream.kafka.broker.state import Running, StateFolder
 
 DEFAULT_HEAP = "512m"
@@ -99,15 +99,16 @@ def embedded_broker(
     heap: str = DEFAULT_HEAP,
     progress: Progress | None = None,
     detour: Detour | None = None,
+    more: Mapping[str, str] = NOTHING,
 ) -> Iterator[BrokerInfo]:
     """Have a broker inside a ``with`` block; its JVM ends with it, and with this process in any case.
 
-    Parameters and errors are those of `start`, but for the port, by default any free one, and `detour`: a way
-    through a relay of the caller's.
+    Parameters and errors are those of `start`, but for the port, by default any free one, `detour`: a way
+    through a relay of the caller's, and `more`: further lines of server.properties.
     Enter it in a thread that lives as long as the block, best the main one: the JVM ends with it.
     """
     folder = StateFolder(directory)
-    running = launch(folder, port, heap, progress, process.spawn_tied, detour=detour)
+    running = launch(folder, port, heap, progress, process.spawn_tied, detour=detour, more=more)
     try:
         yield _info(folder, running)
     finally:

@@ -1,8 +1,11 @@
 """The server.properties of the embedded broker: each setting that differs from Kafka's default, and why."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from lockstream.kafka.broker.ports import LOOPBACK
+
+NOTHING: Mapping[str, str] = {}
 
 
 class Detour(NamedTuple):
@@ -14,10 +17,13 @@ class Detour(NamedTuple):
         Port of the relay; who comes through it is sent on to that port.
     port
         Port behind the relay, on which the broker listens too.
+    protocol
+        Kafka's name of what is spoken there.
     """
 
     relay: int
     port: int
+    protocol: str = "PLAINTEXT"
 
 
 _TEMPLATE = """\
@@ -33,7 +39,7 @@ controller.listener.names=CONTROLLER
 # Loopback only: there is neither encryption nor authentication here.
 listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}{listening}
 advertised.listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}{advertised}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,DETOUR:PLAINTEXT
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,DETOUR:{protocol}
 inter.broker.listener.name=BROKER
 
 log.dirs=data
@@ -73,7 +79,9 @@ log.cleaner.dedupe.buffer.size=8388608
 """
 
 
-def server_properties(port: int, controller_port: int, detour: Detour | None = None) -> str:
+def server_properties(
+    port: int, controller_port: int, detour: Detour | None = None, more: Mapping[str, str] = NOTHING
+) -> str:
     """Return the text of server.properties for a node on these two ports of the loopback interface."""
     ports = (detour.port, detour.relay) if detour else ()
     listening, advertised = (f",DETOUR://{LOOPBACK}:{number}" for number in ports) if ports else ("", "")
@@ -83,4 +91,5 @@ def server_properties(port: int, controller_port: int, detour: Detour | None = N
         controller_port=controller_port,
         listening=listening,
         advertised=advertised,
-    )
+        protocol=detour.protocol if detour else "PLAINTEXT",
+    ) + "".join(f"{key}={value}\n" for key, value in more.items())

@@ -159,18 +159,6 @@ def test_a_blow_up_leaves_what_was_published_before_and_says_so(
     assert reason in sent[-1].reason
 
 
-def test_a_program_of_ones_own_streams_with_the_bridge_alone(broker: BrokerInfo, run_id: str) -> None:
-    env = {"LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers}
-    ended = mpirun(3, sys.executable, EXAMPLES / "own_solver.py", run_id, env=env)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    sent = list(messages(broker.bootstrap_servers, run_id))
-    manifests = [message for message in sent if isinstance(message, Manifest)]
-    assert [manifest.step for manifest in manifests] == list(range(0, 2001, 50))
-    assert all(0 < (manifest.diagnostics["mean_square"] or 0) < 1 for manifest in manifests)
-    assert isinstance(sent[-1], RunEnded)
-    assert sent[-1].status == "completed"
-
-
 def install_model(site: Path, source: str) -> dict[str, str]:
     """Install a model as another package would, in a folder of its own; return what finds it."""
     (site / "their_model.py").write_text(textwrap.dedent(source))

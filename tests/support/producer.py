@@ -5,9 +5,19 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from confluent_kafka import KafkaError
 
 from lockstream.bridge.messages import Message
 from lockstream.bridge.wire import decode
+
+
+class Reported(NamedTuple):
+    """What a delivery report shows of a record."""
+
+    content: bytes
+
+    def value(self) -> bytes:
+        return self.content
 
 
 class Sent(NamedTuple):
@@ -39,9 +49,11 @@ class FakeProducer:
         self, *, delivers: bool = True, full: int = 0, fails: Exception | None = None, fails_at: int = 0
     ) -> None:
         self.sent: list[Sent] = []
+        self.delivered: list[Sent] = []
         self.delivers = delivers
         self._full, self._fails, self._fails_at = full, fails, fails_at
         self._reported = 0
+        self._is_purged = False
         self._changed = threading.Condition()
 
     def produce(self, topic: str, **record: Any) -> None:
@@ -57,9 +69,19 @@ class FakeProducer:
             self._changed.notify_all()
 
     def poll(self, timeout: float) -> int:
+        def is_due() -> bool:
+            return (self.delivers or self._is_purged) and self._reported < len(self.sent)
+
         with self._changed:
-            self._changed.wait_for(lambda: self.delivers and self._reported < len(self.sent), timeout)
+            self._changed.wait_for(is_due, timeout)
+        if self._is_purged:
+            return self.deliver(error=KafkaError(KafkaError._PURGE_QUEUE))
         return self.deliver() if self.delivers else 0
+
+    def purge(self) -> None:
+        with self._changed:
+            self._is_purged = True
+            self._changed.notify_all()
 
     def wait_for(self, count: int) -> None:
         """Wait until so many records have been produced."""
@@ -72,5 +94,7 @@ class FakeProducer:
             stop = len(self.sent) if count is None else self._reported + count
             due, self._reported = self.sent[self._reported : stop], stop
         for sent in due:
-            sent.report(error, None)
+            if error is None:
+                self.delivered.append(sent)
+            sent.report(error, Reported(sent.value))
         return len(due)

@@ -1,7 +1,8 @@
-"""The rank-0 publisher, with a producer that does what the test says: what it sends, and what it calls delivered."""
+"""The publisher, with producers that do what the test says: what it sends, spools, drops, and calls safe."""
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,72 +10,167 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from support.producer import FakeProducer
 from support.runs import TWO_FIELDS, FakeRun
+from support.waiting import wait_until
 
-from lockstream.bridge.errors import DeliveryFailed
-from lockstream.bridge.frames import Step
-from lockstream.bridge.messages import Manifest, RunStarted, Tile
+from lockstream.bridge.frames import Arrays, Step, empty_frame
+from lockstream.bridge.link_messages import Closed, Failed, Freed, FromPublisher, Note, StopWanted, Synced
+from lockstream.bridge.messages import Field, Gap, Manifest, RunEnded, RunStarted, Tile
+from lockstream.bridge.outbox import Producer
 from lockstream.bridge.publisher import Publisher
-from lockstream.bridge.wire import elements
+from lockstream.bridge.settings import StreamSettings
+from lockstream.bridge.spool import Spool
+from lockstream.bridge.spool_folder import SpoolAbout
+from lockstream.bridge.wire import decode, elements
 
-RUN = FakeRun(fields=TWO_FIELDS)
+FIELDS = (Field("u", (64, 64)), TWO_FIELDS[1])  # a step is larger than what other messages count
+RUN = FakeRun(fields=FIELDS, tile_bytes=4096)
 STEP_BYTES = RUN.started.step_bytes
 RECORDS = len(RUN.step(0))
-Make = Callable[..., tuple[Publisher, FakeProducer]]
+SLOTS = 3
+
+
+class Rig:
+    """A publisher, the producers that it makes one after the other, and what it tells."""
+
+    def __init__(self, folder: Path, run: FakeRun, producers: list[FakeProducer], **settings: Any) -> None:
+        given = {"buffer_bytes": 100 * STEP_BYTES, "max_stall": 0.1, "spool_bytes": 1 << 24} | settings
+        is_open = given.pop("is_open", True)
+        self.run, self.settings = run, StreamSettings(**given)
+        self.spare, self.made = list(producers), []
+        self.frames: list[Arrays] = [empty_frame(run.started) for _ in range(SLOTS)]
+        self.told: list[FromPublisher] = []
+        self.counts: dict[str, int] = {}
+        self._heard = threading.Condition()
+        about = SpoolAbout(run=run.run, topic=f"lockstream.run.{run.run}", partitions=run.partitions)
+        self.spool = Spool(folder / run.run, self.settings.spool_bytes, about)
+        self.publisher = Publisher(
+            self._start_producer,
+            "the-topic",
+            run.started,
+            self.settings,
+            self.spool,
+            self.frames,
+            self._tell,
+            self,
+            is_open=is_open,
+        )
+        self._free, self._is_over = list(range(SLOTS)), False
+
+    @property
+    def fake(self) -> FakeProducer:
+        """The producer in use."""
+        return self.made[-1]
+
+    @property
+    def delivered(self) -> list[Any]:
+        """Messages that Kafka has, in their order, of all producers."""
+        return [sent.message for fake in self.made for sent in fake.delivered]
+
+    def count(self, **values: int) -> None:
+        self.counts |= values
+
+    def publish(self, *steps: int) -> None:
+        for step in steps:
+            slot = self._slot()
+            for name, array in self.frames[slot].items():
+                array[...] = self.run.array(name, step)
+            said = {"mass": step * 0.1, "lost": None if step % 2 else 1.0}
+            self.publisher.submit(slot, Step(step, step / 3, said))
+
+    def hear(self, kind: type[Any], count: int = 1) -> Any:
+        """Wait until the publisher has said something so often; return the last."""
+        with self._heard:
+            assert self._heard.wait_for(lambda: len(self.heard(kind)) >= count, 10), self.told
+        return self.heard(kind)[-1]
+
+    def heard(self, kind: type[Any]) -> list[Any]:
+        return [word for word in self.told if isinstance(word, kind)]
+
+    def close(self, *steps: int, timeout: float = 10, status: Any = "completed") -> Closed:
+        self.publisher.close(self.run.ended(steps, status), timeout)
+        closed: Closed = self.hear(Closed)
+        return closed
+
+    def end(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self.publisher.stop()
+            self.spool.close()
+
+    def _start_producer(self) -> Producer:
+        self.made.append(self.spare.pop(0) if self.spare else FakeProducer())
+        return self.made[-1]
+
+    def _tell(self, word: FromPublisher) -> None:
+        with self._heard:
+            self.told.append(word)
+            if isinstance(word, Freed):
+                self._free.append(word.slot)
+            self._heard.notify_all()
+
+    def _slot(self) -> int:
+        with self._heard:
+            assert self._heard.wait_for(lambda: self._free, 10), self.told
+            return self._free.pop(0)
+
+
+Make = Callable[..., Rig]
 
 
 @pytest.fixture
-def make() -> Iterator[Make]:
-    made: list[Publisher] = []
+def make(tmp_path: Path) -> Iterator[Make]:
+    rigs: list[Rig] = []
 
-    def make(
-        run: FakeRun = RUN, steps_in_buffer: int = 100, **producer: Any
-    ) -> tuple[Publisher, FakeProducer]:
-        fake = FakeProducer(**producer)
-        publisher = Publisher(fake, "the-topic", run.started, steps_in_buffer * STEP_BYTES)
-        made.append(publisher)
-        return publisher, fake
+    def make(*producers: FakeProducer, run: FakeRun = RUN, **settings: Any) -> Rig:
+        rigs.append(Rig(tmp_path, run, list(producers), **settings))
+        return rigs[-1]
 
     yield make
-    for publisher in made:
-        publisher.stop()
+    for rig in rigs:
+        rig.end()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lockstream-")]
 
 
-def publish(publisher: Publisher, step: int, run: FakeRun = RUN) -> None:
-    frame = publisher.acquire()
-    for name, array in frame.items():
-        array[...] = run.array(name, step)
-    publisher.submit(Step(step, step / 3, {"mass": step * 0.1, "lost": None if step % 2 else 1.0}), frame)
+def full(rig: Rig, fake: FakeProducer, *steps: int) -> None:
+    """Publish steps that Kafka does not acknowledge, until they are with the producer."""
+    before = len(fake.sent)
+    rig.publish(*steps)
+    fake.wait_for(before + RECORDS * len(steps))
 
 
-def in_background(action: Callable[[], Any]) -> threading.Thread:
-    thread = threading.Thread(target=action, daemon=True)
-    thread.start()
-    return thread
+def silent() -> FakeProducer:
+    return FakeProducer(delivers=False)
+
+
+def spooled(rig: Rig) -> list[Any]:
+    """Messages that the spool has, once the publisher has ended."""
+    rig.end()
+    with Spool(rig.spool.folder, 1 << 24) as spool:
+        return [decode(record.headers, record.value) for record in spool.read()]
+
+
+def numbers(messages: list[Any]) -> list[int]:
+    """The steps that are whole, in their order."""
+    return [message.step for message in messages if isinstance(message, Manifest)]
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_what_is_sent_is_what_the_wire_format_says(make: Make, partitions: int) -> None:
-    run = FakeRun(fields=TWO_FIELDS, partitions=partitions)
-    publisher, fake = make(run)
-    publisher.send_now(run.started)
-    for step in range(5):
-        publish(publisher, step)
-    assert publisher.finish(10) == []
-    publisher.send_now(run.ended(range(5)))
-    assert publisher.finish(10) == []
+    run = FakeRun(fields=FIELDS, tile_bytes=4096, partitions=partitions)
+    rig = make(run=run)
+    rig.publish(*range(5))
+    assert rig.close(*range(5)) == Closed()
     for partition, log in enumerate(run.logs(range(5))):
-        assert [(s.headers, s.value) for s in fake.sent if s.partition == partition] == log
-    assert {sent.topic for sent in fake.sent} == {"the-topic"}
-    assert publisher.progress == (5, 5, 0)
+        assert [(s.headers, s.value) for s in rig.fake.sent if s.partition == partition] == log
+    assert {sent.topic for sent in rig.fake.sent} == {"the-topic"}
+    assert (rig.counts["acknowledged"], rig.counts["outstanding"], rig.counts["spilled"]) == (5, 0, 0)
 
 
-def test_a_frame_may_be_used_again_at_once(make: Make) -> None:
-    publisher, fake = make()
-    for step in range(50):
-        publish(publisher, step)
-    assert publisher.finish(10) == []
-    for sent in fake.sent:
+def test_a_slot_may_be_used_again_when_it_is_freed(make: Make) -> None:
+    rig = make()
+    rig.publish(*range(50))
+    rig.close(*range(50))
+    for sent in rig.fake.sent:
         if isinstance(tile := sent.message, Tile):
             region = tuple(slice(o, o + e) for o, e in zip(tile.offset, tile.extent, strict=True))
             expected = np.ascontiguousarray(RUN.array(tile.field, tile.step)[region])
@@ -82,124 +178,240 @@ def test_a_frame_may_be_used_again_at_once(make: Make) -> None:
 
 
 def test_a_step_is_acknowledged_when_every_record_of_it_is(make: Make) -> None:
-    publisher, fake = make(delivers=False)
-    publish(publisher, 7)
-    fake.wait_for(RECORDS)
-    for _ in range(RECORDS):
-        assert publisher.progress == (1, 0, STEP_BYTES)
-        assert publisher.finish(0.01) == [7]
-        fake.deliver(1)
-    assert publisher.progress == (1, 1, 0)
-    assert publisher.finish(10) == []
-
-
-def test_acknowledgements_may_come_in_any_order(make: Make) -> None:
-    publisher, fake = make(delivers=False)
-    publish(publisher, 0)
-    publish(publisher, 1)
-    fake.wait_for(2 * RECORDS)
-    for sent in fake.sent[RECORDS:]:
-        sent.report(None, None)
-    assert publisher.finish(0.01) == [0]
-    for sent in reversed(fake.sent[:RECORDS]):
-        sent.report(None, None)
-    assert publisher.finish(10) == []
-
-
-def test_the_first_and_the_last_message_count_too(make: Make) -> None:
-    run = FakeRun(fields=TWO_FIELDS, partitions=2)
-    publisher, fake = make(run, delivers=False)
-    publisher.send_now(run.started)
-    fake.deliver(1)
-    assert publisher.finish(0.01) == [-1]
-    fake.deliver(1)
-    assert publisher.finish(10) == []
-
-
-@pytest.mark.parametrize("record", range(RECORDS))
-def test_one_failed_record_fails_the_run(make: Make, record: int) -> None:
-    publisher, fake = make(delivers=False)
-    publish(publisher, 7)
-    fake.wait_for(RECORDS)
-    fake.deliver(record)
-    fake.deliver(1, KafkaError(KafkaError._MSG_TIMED_OUT))
-    fake.deliver()
-    for use in (publisher.acquire, lambda: publisher.finish(10)):
-        with pytest.raises(DeliveryFailed, match="step 7 was not delivered"):
-            use()
-    assert publisher.progress.acknowledged == 0
-
-
-def test_a_failure_ends_the_waiting(make: Make) -> None:
-    publisher, fake = make(steps_in_buffer=1, delivers=False)
-    publish(publisher, 0)
-    fake.wait_for(RECORDS)
-    raised: list[BaseException] = []
-
-    def wait() -> None:
-        try:
-            publisher.acquire()
-        except DeliveryFailed as error:
-            raised.append(error)
-
-    waiting = in_background(wait)
-    fake.deliver(1, "broker gone")
-    waiting.join(10)
-    assert [type(error) for error in raised] == [DeliveryFailed]
-
-
-def test_a_refusing_producer_fails_the_run(make: Make) -> None:
-    too_large = KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
-    publisher, _ = make(fails=too_large, fails_at=2)
-    publish(publisher, 0)
-    with pytest.raises(DeliveryFailed) as failed:
-        publisher.finish(10)
-    assert failed.value.__cause__ is too_large
+    rig = make(silent())
+    full(rig, rig.fake, 7)
+    rig.fake.deliver(1 + RECORDS - 1)  # run-started, and all of the step but its manifest
+    rig.publisher.sync(0.0)
+    assert rig.hear(Synced).is_safe
+    wait_until(lambda: rig.counts["spilled"] == 1)
+    assert rig.counts["acknowledged"] == 0
+    assert [type(message) for message in spooled(rig)] == [Manifest]
 
 
 def test_a_full_queue_is_tried_again_in_order(make: Make) -> None:
-    publisher, fake = make(full=20)
-    publisher.send_now(RUN.started)
-    publish(publisher, 0)
-    assert publisher.finish(10) == []
-    kinds = [type(sent.message) for sent in fake.sent]
-    assert kinds == [RunStarted, *[Tile] * (RECORDS - 1), Manifest]
+    rig = make(FakeProducer(full=20))
+    rig.publish(0)
+    rig.close(0)
+    kinds = [type(sent.message) for sent in rig.fake.sent]
+    assert kinds == [RunStarted, *[Tile] * (RECORDS - 1), Manifest, RunEnded]
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_what_is_not_acknowledged_is_bounded(make: Make, steps: int) -> None:
-    publisher, fake = make(steps_in_buffer=steps, delivers=False)
-    for step in range(steps):
-        publish(publisher, step)
-    fake.wait_for(steps * RECORDS)
-    waiting = in_background(lambda: publish(publisher, steps))
-    waiting.join(0.1)
-    assert waiting.is_alive()
-    assert publisher.progress == (steps, 0, steps * STEP_BYTES)
-    fake.deliver(RECORDS - 1)
-    waiting.join(0.05)
-    assert waiting.is_alive()
-    fake.deliver(1)
-    waiting.join(10)
-    assert not waiting.is_alive()
-    assert publisher.progress == (steps + 1, 1, steps * STEP_BYTES)
+def test_what_is_not_acknowledged_is_bounded_and_the_rest_is_spilled_in_order(make: Make) -> None:
+    fake = silent()
+    rig = make(fake, buffer_bytes=2 * STEP_BYTES + 2048)
+    full(rig, fake, 0, 1)
+    rig.publish(2, 3, 4)
+    rig.hear(Freed, 5)
+    assert len(fake.sent) <= 1 + 3 * RECORDS, "what comes back from the spool may be one item more"
+    assert rig.counts["acknowledged"] == 0
+    assert len(rig.heard(Note)) == 1, "an outage is told once"
+    fake.delivers = True
+    rig.publish(5)
+    assert rig.close(*range(6)) == Closed()
+    assert numbers(rig.delivered) == list(range(6))
+    assert rig.counts["spilled"] >= 3
+    assert (rig.counts["spooled"], rig.spool.items) == (0, 0)
 
 
-def test_a_frame_that_is_given_back_can_be_borrowed_again(make: Make) -> None:
-    publisher, _ = make()
-    for _ in range(5):
-        publisher.give_back(publisher.acquire())
-    for name in ("u", "x", "total mass", "step"):
-        frame = publisher.acquire()
-        with pytest.raises(ValueError, match=name):
-            publisher.submit(Step(0, 0.0, {name: 1.0}), frame)
-        publisher.give_back(frame)
-    assert publisher.progress == (0, 0, 0)
+def test_after_an_outage_steps_go_past_the_spool_again(make: Make) -> None:
+    fake = silent()
+    rig = make(fake, buffer_bytes=STEP_BYTES + 2048)
+    full(rig, fake, 0)
+    rig.publish(1)
+    rig.hear(Freed, 2)
+    fake.delivers = True
+    wait_until(lambda: rig.counts.get("acknowledged") == 2)
+    wait_until(lambda: rig.spool.next_item() is None)
+    rig.publish(2)
+    rig.hear(Freed, 3)
+    rig.close(0, 1, 2)
+    assert rig.counts["spilled"] == 1
+    assert [note.text for note in rig.heard(Note)][-1] == "Kafka takes steps again"
 
 
-def test_stopping_sends_nothing_more(make: Make) -> None:
-    publisher, fake = make(delivers=False, full=10**9)
-    publish(publisher, 0)
-    assert publisher.finish(0.05) == [0]
-    publisher.stop()
-    assert fake.sent == []
+def test_dropped_steps_are_gaps_in_their_place(make: Make) -> None:
+    fake = silent()
+    rig = make(fake, policy="drop", buffer_bytes=2 * STEP_BYTES + 4096)
+    full(rig, fake, 0, 1)
+    rig.publish(2, 3)
+    rig.hear(Freed, 4)
+    fake.delivers = True
+    wait_until(lambda: rig.counts.get("outstanding") == 0)
+    rig.publish(4)
+    assert rig.close(*range(5)) == Closed()
+    said = [(type(m), m.step) for m in rig.delivered if isinstance(m, Manifest | Gap)]
+    assert said == [(Manifest, 0), (Manifest, 1), (Gap, 2), (Gap, 3), (Manifest, 4)]
+    assert (rig.counts["dropped"], rig.counts["acknowledged"]) == (2, 3)
+    assert rig.spool.items == 0
+
+
+def test_stop_asks_for_it_and_loses_nothing(make: Make) -> None:
+    fake = silent()
+    rig = make(fake, policy="stop", buffer_bytes=STEP_BYTES + 2048)
+    full(rig, fake, 0)
+    rig.publish(1)
+    assert "policy = 'stop'" in rig.hear(StopWanted).reason
+    rig.publish(2)
+    closed = rig.close(0, 1, 2, timeout=0.2, status="stopped")
+    assert closed.items == 5  # run-started, three steps, run-ended
+    assert numbers(spooled(rig)) == [0, 1, 2]
+
+
+def test_a_spool_that_is_full_asks_for_a_stop_and_keeps_what_was_accepted(make: Make) -> None:
+    fake = silent()
+    buffer = STEP_BYTES + 2048
+    rig = make(fake, buffer_bytes=buffer, spool_bytes=buffer + (SLOTS + 1) * STEP_BYTES + 9000)
+    full(rig, fake, 0)
+    step = 0
+    while not rig.heard(StopWanted):
+        step += 1
+        assert step < 100
+        rig.publish(step)
+        rig.hear(Freed, step + 1)
+    assert "stream.spool_bytes" in rig.hear(StopWanted).reason
+    rig.fake.delivers = True
+    assert rig.close(*range(step + 1)) == Closed()
+    assert numbers(rig.delivered) == list(range(step + 1))
+
+
+def test_sync_waits_for_nothing_when_all_is_acknowledged(make: Make) -> None:
+    rig = make()
+    rig.publish(0, 1)
+    rig.publisher.sync(10.0)
+    assert rig.hear(Synced) == Synced(is_safe=True)
+    assert numbers(rig.delivered) == [0, 1]
+    assert rig.counts["spilled"] == 0
+
+
+def test_sync_brings_to_the_disk_what_kafka_has_not_acknowledged(make: Make) -> None:
+    rig = make(silent(), silent())
+    full(rig, rig.fake, 0, 1)
+    rig.publisher.sync(0.0)
+    assert rig.hear(Synced).is_safe
+    assert len(rig.made) == 2
+    rig.publish(2)
+    rig.fake.delivers = True
+    assert rig.close(0, 1, 2) == Closed()
+    assert numbers(rig.delivered) == [0, 1, 2]
+
+
+def test_sync_without_room_says_so_and_gives_nothing_up(make: Make) -> None:
+    buffer = 2 * STEP_BYTES + 2048
+    rig = make(silent(), buffer_bytes=buffer, spool_bytes=buffer + (SLOTS + 2) * STEP_BYTES)
+    full(rig, rig.fake, 0, 1)
+    rig.publisher.sync(0.0)
+    synced = rig.hear(Synced)
+    assert (synced.is_safe, "no room" in synced.text) == (False, True)
+    rig.fake.delivers = True
+    rig.publisher.sync(10.0)
+    assert rig.hear(Synced, 2).is_safe
+    assert len(rig.made) == 1
+
+
+def test_close_spools_what_is_left_and_the_next_attempt_delivers_it_first(make: Make) -> None:
+    rig = make(silent(), silent())
+    full(rig, rig.fake, 0, 1)
+    closed = rig.close(0, 1, timeout=0.1, status="stopped")
+    assert (closed.lost, closed.items, closed.spool) == ((), 4, str(rig.spool.folder))
+    rig.end()
+    later = make(run=FakeRun(fields=FIELDS, tile_bytes=4096, attempt=1, after_step=1))
+    later.publish(2)
+    assert later.close(2) == Closed()
+    assert [(m.attempt, m.step) for m in later.delivered if isinstance(m, Manifest)] == [
+        (0, 0),
+        (0, 1),
+        (1, 2),
+    ]
+    assert later.counts["acknowledged"] == 1, "steps of the older attempt are not this one's"
+
+
+def test_a_rank_0_that_is_gone_leaves_its_steps_delivered_and_no_end(make: Make) -> None:
+    rig = make()
+    rig.publish(0, 1)
+    rig.publisher.close(None, 10)
+    assert rig.hear(Closed) == Closed()
+    assert numbers(rig.delivered) == [0, 1]
+    assert not any(isinstance(message, RunEnded) for message in rig.delivered)
+
+
+@pytest.mark.parametrize("record", range(RECORDS))
+def test_what_kafka_refuses_for_good_is_kept_and_stops_the_run(make: Make, record: int) -> None:
+    rig = make(silent(), silent())
+    full(rig, rig.fake, 7)
+    rig.fake.deliver(1 + record)
+    rig.fake.deliver(1, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    assert "Kafka refused it" in rig.hear(StopWanted).reason
+    rig.publish(8)
+    closed = rig.close(7, 8, status="stopped")
+    assert "Kafka refused it" in closed.reason
+    assert closed.lost == ()
+    assert numbers(spooled(rig)) == [7, 8]
+    assert sum(isinstance(m, Tile) and m.step == 7 for m in spooled(rig)) == RECORDS - 1 - record
+
+
+def test_a_record_that_librdkafka_itself_refuses_is_kept_too(make: Make) -> None:
+    too_large = KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+    rig = make(FakeProducer(delivers=False, fails=too_large, fails_at=3), silent())
+    rig.publish(0)
+    rig.hear(StopWanted)
+    rig.close(0, status="stopped")
+    assert numbers(spooled(rig)) == [0]
+
+
+def test_a_producer_that_kafka_has_lost_track_of_is_replaced(make: Make) -> None:
+    rig = make(silent(), FakeProducer())
+    full(rig, rig.fake, 0, 1)
+    rig.fake.deliver(1 + RECORDS)
+    rig.fake.deliver(1, KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True))
+    rig.publish(2)
+    assert rig.close(0, 1, 2) == Closed()
+    assert len(rig.made) == 2
+    assert numbers(rig.delivered) == [0, 1, 2]
+    assert not rig.heard(StopWanted)
+    assert any("lost track" in note.text for note in rig.heard(Note))
+
+
+def test_a_run_begun_without_kafka_is_spooled_until_it_is_there(make: Make) -> None:
+    rig = make(is_open=False)
+    rig.publish(0, 1, 2)
+    rig.hear(Freed, 3)
+    assert rig.fake.sent == []
+    rig.publisher.open_log()
+    assert rig.close(0, 1, 2) == Closed()
+    assert [type(message) for message in (rig.delivered[0], rig.delivered[-1])] == [RunStarted, RunEnded]
+    assert numbers(rig.delivered) == [0, 1, 2]
+
+
+def test_a_topic_that_will_never_be_there_stops_the_run(make: Make) -> None:
+    rig = make(is_open=False)
+    rig.publish(0)
+    rig.publisher.refuse("topic authorisation failed")
+    assert rig.hear(StopWanted).reason == "topic authorisation failed"
+    closed = rig.close(0, status="stopped")
+    assert (closed.reason, closed.items) == ("topic authorisation failed", 3)
+
+
+def test_what_neither_kafka_nor_the_disk_takes_is_named(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lockstream.bridge.errors import SpoolUnwritable
+
+    def refuse(*_: object) -> None:
+        raise SpoolUnwritable("the disk is gone")
+
+    rig = make(silent(), silent(), buffer_bytes=STEP_BYTES + 2048)
+    full(rig, rig.fake, 0)
+    monkeypatch.setattr(rig.spool, "append", refuse)
+    monkeypatch.setattr(rig.spool, "insert", refuse)
+    rig.publish(1)
+    assert rig.hear(StopWanted).reason == "the disk is gone"
+    rig.publisher.close(None, 0.1)
+    assert set(rig.hear(Closed).lost) == {0, 1}
+    assert not rig.heard(Failed)
+
+
+def test_a_fault_of_the_publisher_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = make()
+    rig.publish(0)
+    rig.hear(Freed)
+    monkeypatch.setattr(rig.publisher, "_records", lambda *_: 1 / 0)
+    rig.publish(1)
+    assert "ZeroDivisionError" in rig.hear(Failed).text

@@ -2,42 +2,49 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError
 from mpi4py import MPI
 from support.producer import FakeProducer
+from support.threaded import FakeProcess, serve_in_thread
+from support.waiting import wait_until
 
 from lockstream.bridge import Block, Field, Stream, StreamSettings, open_stream
-from lockstream.bridge import stream as stream_module
 from lockstream.bridge.errors import (
     ConfigurationError,
     DeliveryFailed,
-    LockstreamError,
+    LeftInSpool,
     StreamClosed,
+    StreamStopped,
     UserError,
 )
 from lockstream.bridge.gather import BlockMismatch
 from lockstream.bridge.messages import Manifest, RunEnded, RunStarted
-from lockstream.bridge.opening import begin_publishing as real_begin_publishing
-from lockstream.bridge.publisher import Publisher
+from lockstream.bridge.spool import Spool
+from lockstream.bridge.wire import decode
 
 U = Field("u", (6, 5))
 BLOCK = {"u": Block(np.ones((6, 5), "f4"), (0, 0))}
 
 
 @pytest.fixture
-def producer(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProducer]:
-    fake = FakeProducer()
+def producer() -> FakeProducer:
+    return FakeProducer()
 
-    def begin(started: RunStarted, settings: StreamSettings, _options: object) -> Publisher:
-        publisher = Publisher(fake, "topic", started, settings.buffer_bytes)
-        publisher.send_now(started)
-        return publisher
 
-    monkeypatch.setattr(stream_module, "begin_publishing", begin)
-    yield fake
+@pytest.fixture(autouse=True)
+def served(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, producer: FakeProducer
+) -> Iterator[list[FakeProcess]]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    served = serve_in_thread(monkeypatch, producer)
+    yield served
+    for process in served:
+        process.wait(10)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lockstream-")]
 
 
@@ -142,11 +149,15 @@ def test_what_cannot_be_published_is_the_users_mistake(
     assert producer.sent == []
 
 
-def test_a_step_larger_than_the_buffer_is_refused_before_any_connection() -> None:
-    with pytest.raises(ConfigurationError, match="one step has 120"):
-        real_begin_publishing(
-            RunStarted(run="r", fields=(U,), tiles={"u": (6, 5)}), StreamSettings(buffer_bytes=119), {}
-        )
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"buffer_bytes": 119}, "one step has 120"), ({"spool_bytes": 1 << 20}, "room for")],
+)
+def test_bounds_that_are_too_small_are_refused_before_any_connection(
+    settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        opened(settings=StreamSettings(**settings))
 
 
 @pytest.mark.parametrize("field", [{"shape": (0,)}, {"shape": (1,) * 5}, {"dtype": "O"}, {"name": "a b"}])
@@ -163,31 +174,60 @@ def test_an_error_in_the_simulation_is_told_and_passes_through(producer: FakePro
     assert (last(producer).steps, last(producer).last_step) == (1, 0)
 
 
-def test_close_says_which_steps_are_missing(producer: FakeProducer) -> None:
+def test_close_says_where_the_steps_are_that_kafka_did_not_take(
+    producer: FakeProducer, tmp_path: Path
+) -> None:
     producer.delivers = False
     stream = opened(settings=StreamSettings(close_timeout=0.2))
     for step in (2, 4):
         stream.publish(step, time=0.0, blocks=BLOCK)
-    with pytest.raises(DeliveryFailed, match=r"are run-started or run-ended, step 2, step 4$"):
+    with pytest.raises(
+        LeftInSpool, match=r"of 2 steps Kafka has acknowledged 0; the others are safe in the spool"
+    ):
         stream.close()
-    assert not any(isinstance(sent.message, RunEnded) for sent in producer.sent)
+    with Spool(tmp_path / "lockstream" / "spool" / "a-run", 1 << 24) as spool:
+        kept = [decode(record.headers, record.value) for record in spool.read()]
+    assert [m.step for m in kept if isinstance(m, Manifest)] == [2, 4]
+    assert isinstance(kept[-1], RunEnded)
 
 
-def test_a_delivery_error_reaches_the_simulation(producer: FakeProducer) -> None:
-    stream = opened(settings=StreamSettings(buffer_bytes=120))
+def test_what_kafka_refuses_stops_the_simulation_in_good_order(producer: FakeProducer) -> None:
+    stream = opened(settings=StreamSettings(close_timeout=0.2))
     producer.delivers = False
     stream.publish(0, time=0.0, blocks=BLOCK)
-    producer.wait_for(2)
+    producer.wait_for(3)
     producer.deliver(1)
-    producer.deliver(1, "message timed out")
-    for use in (lambda: stream.publish(1, time=0.0, blocks=BLOCK), stream.close):
-        with pytest.raises(LockstreamError, match="message timed out"):
-            use()
+    producer.deliver(1, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    with pytest.raises(StreamStopped, match="step 1 was not accepted: Kafka refused it"):  # noqa: PT012
+        for step in range(1, 1000):
+            wait_until(lambda: stream.progress is not None and stream.progress.outstanding == 0)
+            stream.publish(step, time=0.0, blocks=BLOCK)
+    summary = stream.close("stopped")
+    assert summary is not None
+    assert (summary.acknowledged, summary.spooled) == (0, summary.accepted)
 
 
-def test_an_error_in_the_simulation_is_not_hidden_by_one_of_the_stream(producer: FakeProducer) -> None:
-    with pytest.raises(ZeroDivisionError) as raised, opened(settings=StreamSettings(close_timeout=0.1)) as s:  # noqa: PT012
-        producer.delivers = False
-        s.publish(0, time=0.0, blocks=BLOCK)
-        raise ZeroDivisionError
-    assert "could not be closed" in raised.value.__notes__[0]
+def test_a_stop_leaves_a_with_block_as_stopped(producer: FakeProducer) -> None:
+    with pytest.raises(StreamStopped), opened() as stream:  # noqa: PT012
+        stream.publish(0, time=0.0, blocks=BLOCK)
+        raise StreamStopped("enough")
+    assert (last(producer).status, last(producer).reason) == ("stopped", "enough")
+
+
+def test_sync(producer: FakeProducer) -> None:
+    with opened() as stream:
+        stream.publish(0, time=0.0, blocks=BLOCK)
+        assert stream.sync(10.0)
+        progress = stream.progress
+    assert progress is not None
+    assert (progress.accepted, progress.acknowledged, progress.outstanding) == (1, 1, 0)
+
+
+def test_a_publisher_that_dies_is_named(producer: FakeProducer, served: list[FakeProcess]) -> None:
+    stream = opened()
+    stream.publish(0, time=0.0, blocks=BLOCK)
+    assert stream.sync(10.0)
+    served[0].hang_up()
+    with pytest.raises(DeliveryFailed, match="has ended"):  # noqa: PT012
+        for step in range(1, 1000):
+            stream.publish(step, time=0.0, blocks=BLOCK)
