@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from lockstream.cli import drill_processes as processes
-from lockstream.cli.bridge_log import read_log
+from lockstream.cli.bridge_log import RunLog, read_log
 from lockstream.cli.bridge_report import Row
 from lockstream.cli.bridge_run import MAX_STALL, SimulatedRun
 from lockstream.cli.children import Child
@@ -94,7 +94,7 @@ class BridgeBench(Bench):
         self.chance = random.Random(seed)  # noqa: S311 - moments, not secrets
         self.every = 1
         self._mark = str(self.folder)
-        self._reference: Mapping[int, str] = {}
+        self._reference: RunLog | None = None
         self._archivers_at_work: list[Child] = []
         port = free_port()
         self.relay = Relay(port)
@@ -109,10 +109,12 @@ class BridgeBench(Bench):
         return kept | ours | {processes.MARK: self._mark}
 
     def __enter__(self) -> Self:
-        self._held.callback(self.broker.close)
-        self._held.enter_context(self.relay)
-        self._held.callback(lambda: processes.end_all(self._mark))
-        self.servers = self.broker.start()
+        with ExitStack() as stack:
+            stack.callback(self.broker.close)
+            stack.enter_context(self.relay)
+            stack.callback(lambda: processes.end_all(self._mark))
+            self.servers = self.broker.start()
+            self._held = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -186,7 +188,7 @@ class BridgeBench(Bench):
         self.wait_for_archiver(self.start_archiver(run.run))
         verified, problems = self.verify(run.run)
         log = read_log(self.archive / run.run)
-        self._reference = self._reference or log.digests
+        self._reference = self._reference or log
         counts, counted = run.counts(), run.counted
         expected = set(run.steps if is_complete or counted is None else run.steps[: counted.accepted])
         problems += log.shortfalls(counts)
@@ -198,6 +200,7 @@ class BridgeBench(Bench):
             superseded=log.superseded,
             lost=len(expected - set(log.digests) - set(verified.gaps)),
             max_stall=MAX_STALL,
-            is_equal=all(self._reference.get(step) == digest for step, digest in log.digests.items()),
+            likeness=log.likeness(self._reference),
+            is_on_other_ranks=len(set(run.ranks)) > 1,
             problems=problems,
         )

@@ -1,7 +1,7 @@
 """The drill of the bridge: the same run again and again, each time with another fault."""
 
-import json
 import math
+import resource
 import shutil
 import sys
 from collections.abc import Sequence
@@ -16,8 +16,6 @@ from lockstream.cli.children import Child, mpirun_command
 from lockstream.cli.drill_bench import DrillFailed, Say, wait_for
 
 FRAME_SECONDS = 0.1  # between two published steps, on an idle machine
-BEYOND_SECONDS = 12.0  # that a run goes on before an outage, while the broker starts again, and after it
-SHORT_SECONDS = 8.0  # of a run that needs no outage in it
 TRIAL_STEPS = 20000
 
 
@@ -38,8 +36,7 @@ def run_drill(folder: Path, outage: float, names: Sequence[str], seed: int, say:
         Told about the progress.
     """
     faults = chosen(names)
-    long, short = (math.ceil(s / FRAME_SECONDS) for s in (outage + BEYOND_SECONDS, SHORT_SECONDS))
-    frames = {name: long if fault.is_long else short for name, fault in faults.items()}
+    frames = {name: math.ceil(fault.seconds(outage) / FRAME_SECONDS) for name, fault in faults.items()}
     bench = BridgeBench(folder, outage, seed, say)
     bench.every = _steps_in(bench, FRAME_SECONDS)  # before there is a broker that competes for the processors
     with bench:
@@ -64,21 +61,31 @@ def _drill(bench: BridgeBench, name: str, fault: Fault, frames: int) -> Row:
 
 
 def _steps_in(bench: BridgeBench, seconds: float) -> int:
-    """Measure how many time steps two ranks do in so many seconds on this machine."""
-    config, summary = bench.folder / "trial.toml", bench.folder / "trial.json"
+    """Measure how many time steps two ranks do in so many seconds on this machine if it is idle."""
+    alone = (_trial(bench, TRIAL_STEPS) - _trial(bench, 1)) / (TRIAL_STEPS - 1)
+    return max(1, round(2 * seconds / alone)) if alone > 0 else TRIAL_STEPS
+
+
+def _trial(bench: BridgeBench, steps: int) -> float:
+    """Return the processor time that a run on one rank takes: unlike its duration, others do not change it."""
+    config = bench.folder / "trial.toml"
     config.write_text(
-        f'[run]\nid = "trial"\nmodel = "gray-scott"\nsteps = {TRIAL_STEPS}\n'
+        f'[run]\nid = "trial"\nmodel = "gray-scott"\nsteps = {steps}\n'
         f"[domain]\nshape = {list(SHAPE)}\nspacing = {[SPACING] * 2}\n"
         f'[model]\npattern = "theta"\n[stream]\nevery = {TRIAL_STEPS}\n'
     )
-    command = [*mpirun_command(2), sys.executable, "-m", "lockstream.cli", "simulate", str(config)]
-    command += ["--no-stream", "--summary", str(summary)]
-    trial = Child("trial", command, bench.folder / "trial.log", bench.environment)
+    command = [*mpirun_command(1), sys.executable, "-m", "lockstream.cli", "simulate", str(config)]
+    before = _spent()
+    trial = Child("trial", [*command, "--no-stream"], bench.folder / "trial.log", bench.environment)
     try:
         wait_for(lambda: trial.exit_code is not None, "the end of a trial without stream")
     finally:
         trial.end()
     if trial.exit_code:
         raise DrillFailed(f"the simulation does not run here: {trial.log.read_text()}")
-    taken = float(json.loads(summary.read_text())["seconds"])
-    return max(1, round(TRIAL_STEPS * seconds / taken))
+    return _spent() - before
+
+
+def _spent() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -8,6 +8,7 @@ from lockstream.cli.bridge_report import Row
 from lockstream.cli.bridge_run import SimulatedRun
 
 SHORT_CLOSE = 3.0  # seconds, for a broker that will not be there
+SHORT_SECONDS = 7.0  # of a run that need not outlast an outage
 ANY = None  # an exit code other than 0
 
 Action = Callable[[BridgeBench, SimulatedRun], None]
@@ -27,8 +28,8 @@ class Fault:
         How its attempts must end; `ANY` for those that are killed.
     policy
         Of the stream.
-    is_long
-        Whether the run must be longer than an outage.
+    beyond
+        Seconds for which the run must go on before and after an outage; None if it need not outlast one.
     is_complete
         Whether all steps must be published in the end.
     is_relayed
@@ -43,11 +44,15 @@ class Fault:
     action: Action
     exit_codes: tuple[int | None, ...] = (0,)
     policy: str = "spill"
-    is_long: bool = True
+    beyond: float | None = None
     is_complete: bool = True
     is_relayed: bool = False
     frames_per_checkpoint: int = 0
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    def seconds(self, outage: float) -> float:
+        """How long the run must be."""
+        return SHORT_SECONDS if self.beyond is None else outage + self.beyond
 
     def apply(self, bench: BridgeBench, name: str, frames: int) -> Row:
         """Do it, and say what came of it.

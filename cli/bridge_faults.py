@@ -11,6 +11,8 @@ from lockstream.cli.bridge_run import SimulatedRun
 
 SLOW_BYTES = 2 << 20  # bytes per second: a fraction of what a run produces
 SLOW_DELAY = 0.05  # seconds
+BEYOND = 5.0  # seconds that a run goes on before and after an outage,
+BEYOND_RESTART = 12.0  # if the broker has to start and to recover its log
 RESET_SECONDS = 0.5  # between two
 
 
@@ -96,38 +98,50 @@ def _stopped(bench: BridgeBench, run: SimulatedRun) -> None:
 REFERENCE = Fault(title="none: the reference", action=_undisturbed)
 _FAULTS: dict[str, Fault] = {
     "broker-kill": Fault(
-        title="SIGKILL of the broker, back after {outage} s", action=_while_away(_kill_broker)
+        title="SIGKILL of the broker, back after {outage} s",
+        action=_while_away(_kill_broker),
+        beyond=BEYOND_RESTART,
     ),
-    "broker-pause": Fault(title="SIGSTOP of the broker for {outage} s", action=_while_away(_pause_broker)),
+    "broker-pause": Fault(
+        title="SIGSTOP of the broker for {outage} s", action=_while_away(_pause_broker), beyond=BEYOND
+    ),
     "slow-link": Fault(
-        title="link slower than the run for {outage} s", action=_while_away(_slow_link), is_relayed=True
+        title="link slower than the run for {outage} s",
+        action=_while_away(_slow_link),
+        beyond=BEYOND,
+        is_relayed=True,
     ),
     "black-hole": Fault(
-        title="link that swallows everything for {outage} s", action=_while_away(_black_hole), is_relayed=True
+        title="link that swallows everything for {outage} s",
+        action=_while_away(_black_hole),
+        beyond=BEYOND,
+        is_relayed=True,
     ),
-    "resets": Fault(title="connections reset for {outage} s", action=_while_away(_resets), is_relayed=True),
+    "resets": Fault(
+        title="connections reset for {outage} s", action=_while_away(_resets), beyond=BEYOND, is_relayed=True
+    ),
     "gone-at-end": Fault(
         title="broker away at the end, then spool drain",
         action=_gone_at_the_end,
         exit_codes=(1,),
-        is_long=False,
         settings={"close_timeout": SHORT_CLOSE},
     ),
     "away-at-start": Fault(
         title="broker away at the start",
         action=_away_at_the_start,
-        is_long=False,
         settings={"require_broker": "false"},
     ),
     "drop": Fault(
-        title="SIGKILL of the broker, back after {outage} s", action=_while_away(_kill_broker), policy="drop"
+        title="SIGKILL of the broker, back after {outage} s",
+        action=_while_away(_kill_broker),
+        beyond=BEYOND_RESTART,
+        policy="drop",
     ),
     "stop": Fault(
         title="SIGKILL of the broker, then spool drain",
         action=_stopped,
         exit_codes=(75,),
         policy="stop",
-        is_long=False,
         is_complete=False,
         settings={"close_timeout": SHORT_CLOSE},
     ),

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from lockstream.cli.bridge_log import Likeness
 from lockstream.cli.bridge_run import Counts
 
 TOLERANCE = 1.1  # of max_stall: the clock, and a machine that has other things to do
 
+_EQUAL = {Likeness.NONE: "NO", Likeness.FIELDS: "fields", Likeness.WHOLE: "yes"}
 HEADINGS = (
     "fault",
     "policy",
@@ -41,8 +43,11 @@ class Row:
         Steps that were accepted and are neither in the archive nor announced as dropped.
     max_stall
         How long the simulation may be kept waiting for one step, in seconds.
-    is_equal
-        Whether each archived step is, by its digest, that of the run that nobody disturbed.
+    likeness
+        What of every archived step equals that of the run that nobody disturbed.
+    is_on_other_ranks
+        Whether the run went on on another number of ranks: sums over all ranks are then rounded otherwise, and
+        only the fields must be equal.
     problems
         What else is not as promised.
     """
@@ -56,7 +61,8 @@ class Row:
     gaps: int = 0
     lost: int = 0
     max_stall: float = 0.0
-    is_equal: bool = False
+    likeness: Likeness = Likeness.NONE
+    is_on_other_ranks: bool = False
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -70,7 +76,7 @@ class Row:
         found = list(self.problems)
         if self.lost:
             found.append(f"{self.lost} steps are lost")
-        if self.archived and not self.is_equal:
+        if self.archived and self.likeness < (Likeness.FIELDS if self.is_on_other_ranks else Likeness.WHOLE):
             found.append("archived steps differ from those of the run that nobody disturbed")
         if self.counted is None:
             return found
@@ -91,4 +97,4 @@ class Row:
         )
         archived = (self.archived, self.superseded, self.lost)
         numbers = map(str, (*known[:4], *archived, known[4], round(self.max_stall * 1000)))
-        return (self.fault, self.policy, codes, *numbers, "yes" if self.is_equal else "NO")
+        return (self.fault, self.policy, codes, *numbers, _EQUAL[self.likeness])

@@ -56,7 +56,6 @@ def _killed(title: str, action: Action, *, code: int | None = ANY, **stream: obj
         title=title,
         action=action,
         exit_codes=(code, 0),
-        is_long=False,
         frames_per_checkpoint=FRAMES_PER_CHECKPOINT,
         settings=stream,
     )

@@ -48,6 +48,8 @@ class Attempt:
     ----------
     child
         The launcher.
+    ranks
+        On how many.
     metrics
         Where the publisher counts.
     is_counted
@@ -55,6 +57,7 @@ class Attempt:
     """
 
     child: Child
+    ranks: int
     metrics: Path
     is_counted: bool = True
 
@@ -118,7 +121,7 @@ class SimulatedRun:
         command = [*mpirun_command(ranks), sys.executable, "-m", "lockstream.cli", "simulate"]
         command += [str(self._config), "--set", f"stream.metrics={metrics}", *["--resume"] * is_resumed]
         child = Child("simulation", command, self.folder / f"{name}.log", self._environment)
-        self.attempts.append(Attempt(child, metrics))
+        self.attempts.append(Attempt(child, ranks, metrics))
 
     def wait_for_tenth(self, tenth: int) -> None:
         """Wait until so many tenths of the run are done."""
@@ -176,6 +179,11 @@ class SimulatedRun:
             dropped=sum(count.dropped for count in known),
             longest_wait=max(count.longest_wait for count in known),
         )
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """On how many ranks each attempt ran."""
+        return tuple(attempt.ranks for attempt in self.attempts)
 
     @property
     def exit_codes(self) -> tuple[int | None, ...]:

@@ -113,11 +113,14 @@ class Relay:
         while chunk:
             await asyncio.sleep(due - time.monotonic())
             await self._hold_up(len(chunk), is_inward)
-            with suppress(OSError):  # the other end has gone; what still comes for it is nobody's
-                writer.write(chunk)
-                await writer.drain()
+            with suppress(OSError):
+                if (
+                    not writer.is_closing()
+                ):  # else the other end has gone: what still comes for it is nobody's
+                    writer.write(chunk)
+                    await writer.drain()
             due, chunk = await chunks.get()
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):
             writer.write_eof()  # the other direction goes on for as long as it likes
 
     async def _hold_up(self, nbytes: int, is_inward: bool) -> None:

@@ -71,7 +71,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     rows = list(rows)
     table = Table(box=None, pad_edge=False, show_header=any(headings))
     for number, heading in enumerate(headings):
-        is_number = all(row[number].replace(".", "").replace("-", "").isdecimal() for row in rows)
+        cells = [row[number] for row in rows]
+        is_number = all(c == "-" or c.replace(".", "").replace("-", "").isdecimal() for c in cells)
         table.add_column(heading, justify="right" if is_number else "left")
     for row in rows:
         table.add_row(*row)

@@ -45,10 +45,10 @@ def assert_nothing_runs(folder: Path) -> None:
     assert embedded.status(folder / "broker").info is None
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_bridge_loses_nothing_while_the_link_or_the_broker_is_gone(tmp_path: Path) -> None:
     faults = ("--only", "black-hole", "--only", "gone-at-end")
-    ended = run(LOCKSTREAM, "drill", "bridge", "--outage", "3", *faults, "--dir", tmp_path, timeout=110)
+    ended = run(LOCKSTREAM, "drill", "bridge", "--outage", "3", *faults, "--dir", tmp_path, timeout=280)
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
     found = rows(ended.stdout)
     swallowed, gone = (
@@ -65,7 +65,7 @@ def test_the_bridge_loses_nothing_while_the_link_or_the_broker_is_gone(tmp_path:
     assert_nothing_runs(tmp_path)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_an_interrupted_drill_leaves_nothing_running(tmp_path: Path) -> None:
     with (
         (tmp_path / "out").open("w") as out,
@@ -74,7 +74,7 @@ def test_an_interrupted_drill_leaves_nothing_running(tmp_path: Path) -> None:
         ) as drill,
     ):
         try:
-            wait_until(lambda: any(found.is_publisher for found in marked(str(tmp_path))), 40)
+            wait_until(lambda: any(found.is_publisher for found in marked(str(tmp_path))), 90)
             drill.send_signal(signal.SIGINT)
             assert drill.wait(30) == 130
         finally:

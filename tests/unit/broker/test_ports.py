@@ -5,7 +5,7 @@ import pytest
 
 from lockstream.kafka.broker import ports
 from lockstream.kafka.broker.errors import PortTaken
-from lockstream.kafka.broker.properties import server_properties
+from lockstream.kafka.broker.properties import Detour, server_properties
 
 
 @pytest.fixture
@@ -75,6 +75,14 @@ def test_the_broker_listens_on_the_loopback_interface_only() -> None:
     expected = "BROKER://127.0.0.1:1234,CONTROLLER://127.0.0.1:5678"
     assert settings["listeners"] == settings["advertised.listeners"] == expected
     assert settings["controller.quorum.bootstrap.servers"] == "127.0.0.1:5678"
+
+
+def test_a_detour_is_advertised_where_its_relay_listens() -> None:
+    settings = parsed(server_properties(1234, 5678, Detour(relay=11, port=22)))
+    common = "BROKER://127.0.0.1:1234,CONTROLLER://127.0.0.1:5678,DETOUR://127.0.0.1:"
+    assert settings["listeners"] == common + "22"
+    assert settings["advertised.listeners"] == common + "11"
+    assert "DETOUR:PLAINTEXT" in settings["listener.security.protocol.map"]
 
 
 def test_the_broker_keeps_all_data_makes_no_topic_by_itself_and_takes_a_whole_tile() -> None:

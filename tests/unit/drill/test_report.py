@@ -7,7 +7,7 @@ import pytest
 from lockstream.bridge.errors import UserError
 from lockstream.cli.bridge_fault import ANY, Fault
 from lockstream.cli.bridge_faults import FAULTS, chosen
-from lockstream.cli.bridge_log import RunLog
+from lockstream.cli.bridge_log import Likeness, RunLog
 from lockstream.cli.bridge_report import HEADINGS, Row
 from lockstream.cli.bridge_run import Counts
 
@@ -20,7 +20,7 @@ CLEAN = Row(
     archived=77,
     gaps=3,
     max_stall=1.0,
-    is_equal=True,
+    likeness=Likeness.WHOLE,
 )
 
 
@@ -35,7 +35,8 @@ def test_a_clean_row() -> None:
     ("change", "word"),
     [
         ({"lost": 1}, "lost"),
-        ({"is_equal": False}, "differ"),
+        ({"likeness": Likeness.FIELDS}, "differ"),
+        ({"likeness": Likeness.NONE, "is_on_other_ranks": True}, "differ"),
         ({"gaps": 2}, "gaps"),
         ({"counted": COUNTS._replace(longest_wait=1.11)}, "waited 1.110 s"),
         ({"problems": ["torn"]}, "torn"),
@@ -54,11 +55,25 @@ def test_what_nobody_knows_is_no_fault() -> None:
 
 
 def test_accepted_steps_that_are_not_in_the_log_are_found() -> None:
-    log = RunLog({0: "a", 1: "b"}, {0: 2, 1: 1})
+    log = RunLog({0: "a", 1: "b"}, {}, {0: 2, 1: 1})
     assert log.superseded == 1
     assert log.shortfalls([COUNTS._replace(accepted=2, dropped=0), None]) == []
     (fault,) = log.shortfalls([COUNTS._replace(accepted=4, dropped=1), None])
     assert fault == "attempt 0: 4 steps were accepted, 1 of them dropped, and 2 are in the log"
+
+
+def test_runs_are_compared_step_by_step() -> None:
+    reference = RunLog({0: "a", 1: "b", 2: "c"}, {0: (1, 2), 1: (3, 4), 2: (5, 6)}, {})
+    assert RunLog({0: "a", 1: "b"}, {0: (1, 2), 1: (3, 4)}, {}).likeness(reference) is Likeness.WHOLE
+    assert RunLog({0: "a", 1: "x"}, {0: (1, 2), 1: (3, 4)}, {}).likeness(reference) is Likeness.FIELDS
+    assert RunLog({0: "a", 1: "x"}, {0: (1, 2), 1: (3, 9)}, {}).likeness(reference) is Likeness.NONE
+    assert RunLog({3: "d"}, {3: (7, 8)}, {}).likeness(reference) is Likeness.NONE
+
+
+def test_on_other_ranks_the_fields_must_be_equal() -> None:
+    row = replace(CLEAN, likeness=Likeness.FIELDS, is_on_other_ranks=True)
+    assert row.is_clean
+    assert row.cells()[-1] == "fields"
 
 
 def test_exit_codes_must_be_the_expected_ones() -> None:
