@@ -38,6 +38,7 @@ check: install  ## style, formatting, types and import rules
 	bash -n .ci/run
 
 bench: install  ## ratios on this machine, as a table and in benchmarks/results
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt openpmd-api
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 constraints: have-python  ## renew constraints.txt from the newest versions; run the tests afterwards

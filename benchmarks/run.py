@@ -3,11 +3,14 @@
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import archiving
 import compressing
+import latency
+import observing
 import publishing
 import solving
 from harness import machine
@@ -15,23 +18,29 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+BENCHMARKS: dict[str, Callable[[Path, int], list[dict[str, Any]]]] = {
+    "solving": lambda _folder, rounds: solving.measure(rounds),
+    "publishing": publishing.measure,
+    "observing": observing.measure,
+    "latency": latency.measure,
+    "archiving": archiving.measure,
+    "compressing": lambda _folder, rounds: compressing.measure(rounds),
+}
 
 
 def main() -> None:
     """Run them all, print the table and write the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=BENCHMARKS, action="append")
     parser.add_argument("--json", type=Path, default=RESULTS / "latest.json")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=RESULTS) as scratch:
         folder = Path(scratch)
-        results: list[dict[str, Any]] = [
-            *solving.measure(arguments.rounds),
-            *publishing.measure(folder, arguments.rounds),
-            *archiving.measure(folder, arguments.rounds),
-            *compressing.measure(arguments.rounds),
-        ]
+        results: list[dict[str, Any]] = []
+        for name in arguments.only or BENCHMARKS:
+            results += BENCHMARKS[name](folder, arguments.rounds)
     arguments.json.write_text(json.dumps({"machine": machine(), "results": results}, indent=2) + "\n")
     _print(results)
     print(f"\n{machine()['processor']}, {machine()['cores']} cores; written to {arguments.json}")
@@ -39,12 +48,18 @@ def main() -> None:
 
 def _print(results: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("ratio", "measured", "goal", "reached"):
+    for heading in ("ratio", "measured", "goal", "reached", "MB/s"):
         table.add_column(heading)
     for result in results:
-        goal = result.get("goal")
-        reached = "" if goal is None else "yes" if result["ratio"] >= goal else "NO"
-        table.add_row(result["title"], f"{result['ratio']:.2f}", "" if goal is None else f"≥ {goal}", reached)
+        goal, reached = "", ""
+        if "goal" in result:
+            goal, is_reached = f"≥ {result['goal']}", result["ratio"] >= result["goal"]
+            reached = "yes" if is_reached else "NO"
+        elif "at_most" in result:
+            goal, is_reached = f"≤ {result['at_most']}", result["ratio"] <= result["at_most"]
+            reached = "yes" if is_reached else "NO"
+        rate = f"{result['megabytes_per_second']:.0f}" if "megabytes_per_second" in result else ""
+        table.add_row(result["title"], f"{result['ratio']:.2f}", goal, reached, rate)
     Console().print(table)
 
 
