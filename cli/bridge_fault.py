@@ -74,10 +74,12 @@ class Fault:
 
     def _tables(self, bench: BridgeBench) -> dict[str, object]:
         tables: dict[str, object] = {"stream.policy": f'"{self.policy}"'}
+        tables["checkpoint.folder"] = (
+            f"'{bench.folder / 'checkpoints'}'"  # one that is stopped writes one too
+        )
         tables |= {f"stream.{key}": value for key, value in self.settings.items()}
         if self.frames_per_checkpoint:
             tables["checkpoint.every"] = self.frames_per_checkpoint * bench.every
-            tables["checkpoint.folder"] = f"'{bench.folder / 'checkpoints'}'"
         return tables
 
     def allows(self, codes: tuple[int | None, ...]) -> bool:
