@@ -19,6 +19,7 @@ from lockstream.bridge.messages import (
     Message,
     RunEnded,
     RunStarted,
+    Steered,
     Tile,
     check_diagnostics,
 )
@@ -105,6 +106,13 @@ class Dropped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Commanded(Event):
+    """A command to the run took effect, or was refused."""
+
+    message: Steered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Event):
     """The attempt said ``run-ended``."""
 
@@ -148,7 +156,7 @@ class StepAssembler:
     last_step
         The last step of that attempt that was already seen, -1 if none.
     ended
-        Whether that attempt already said ``run-ended``.
+        What that attempt said at its end, None if it has not.
 
     Notes
     -----
@@ -156,12 +164,13 @@ class StepAssembler:
     """
 
     def __init__(
-        self, run: str, started: RunStarted | None = None, last_step: int = -1, ended: bool = False
+        self, run: str, started: RunStarted | None = None, last_step: int = -1, ended: RunEnded | None = None
     ) -> None:
         self._run = run
         self.started = started
         self.last_step = last_step
         self._ended = ended
+        self._commands: frozenset[str] = frozenset()
         self._pending: _Pending | None = None
         self._grids: dict[str, dict[tuple[int, ...], tuple[int, ...]]] = {}
         if started is not None:
@@ -204,10 +213,16 @@ class StepAssembler:
             yield Fault(
                 offsets=(offset,), reason=f"no run-started of attempt {message.attempt} came before it"
             )
-        elif self._ended:
+        elif self._ended is not None and not self._was_said(message):
             yield Fault(offsets=(offset,), reason="came after run-ended of its attempt")
         else:
             yield from self._take(offset, message, started)
+
+    def _was_said(self, message: Message) -> bool:
+        """Whether a message of an attempt that has ended may be one that was sent again: a spool, drained twice."""
+        if isinstance(message, Tile | Manifest | Gap):
+            return message.step <= self.last_step
+        return isinstance(message, Steered) or message == self._ended
 
     def _take(self, offset: int, message: Message, started: RunStarted) -> Iterator[Event]:
         if self._pending and isinstance(message, Tile | Manifest) and self._is_late(message.step):
@@ -217,14 +232,23 @@ class StepAssembler:
             yield from self._add_tile(offset, message, started)
         elif isinstance(message, Manifest):
             yield from self._close_step(offset, message, started)
+        elif isinstance(message, Steered):
+            known, self._commands = message.id in self._commands, self._commands | {message.id}
+            yield Duplicate(offsets=(offset,)) if known else Commanded(offsets=(offset,), message=message)
         elif isinstance(message, Gap):
-            yield from self._abandon("another record came before its manifest")
-            self.last_step = max(self.last_step, message.step)
-            yield Dropped(offsets=(offset,), message=message)
+            yield from self._take_gap(offset, message)
         elif isinstance(message, RunEnded):
             yield from self._abandon("run-ended came before its manifest")
-            self._ended = True
-            yield Ended(offsets=(offset,), message=message)
+            known, self._ended = self._ended is not None, message
+            yield Duplicate(offsets=(offset,)) if known else Ended(offsets=(offset,), message=message)
+
+    def _take_gap(self, offset: int, gap: Gap) -> Iterator[Event]:
+        if gap.step <= self.last_step:  # said before, or of a step that came
+            yield Duplicate(offsets=(offset,))
+            return
+        yield from self._abandon("another record came before its manifest")
+        self.last_step = gap.step
+        yield Dropped(offsets=(offset,), message=gap)
 
     def _is_late(self, step: int) -> bool:
         """Whether a step is over while a newer one is pending, which it must not tear."""
@@ -249,7 +273,7 @@ class StepAssembler:
             return
         if self._pending:
             yield Superseded(offsets=tuple(self._pending.offsets))
-        self.started, self.last_step, self._ended, self._pending = message, message.after_step, False, None
+        self.started, self.last_step, self._ended, self._pending = message, message.after_step, None, None
         self._learn_grids(message)
         yield Started(offsets=(offset,), message=message)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
+import msgspec
+
 from lockstream.bridge.messages import RunEnded
 from lockstream.kafka.archive.account import Position, Source
 from lockstream.kafka.archive.layout import remove_unsealed
@@ -19,6 +21,7 @@ from lockstream.kafka.archive.recovery import last_position, sealed_digest
 from lockstream.kafka.archive.segment import SegmentWriter
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.assembler import (
+    Commanded,
     Dropped,
     Duplicate,
     Ended,
@@ -32,6 +35,7 @@ from lockstream.kafka.assembler import (
 )
 
 SKIPPED = "not in the log: markers of a foreign application's transactions, or records removed by compaction"
+MAX_REASON = 2000  # characters; what was asked of a run is kept as the JSON that it was
 MAX_LEDGER = 50_000  # entries after which a segment is sealed, so that a flood of faults takes no memory
 
 
@@ -80,7 +84,7 @@ class PartitionArchiver:
         self.next_offset = self.sealed.next_offset
         self.ended: RunEnded | None = self.sealed.ended
         self._assembler = StepAssembler(
-            source.run, self.sealed.started, self.sealed.last_step, ended=self.ended is not None
+            source.run, self.sealed.started, self.sealed.last_step, ended=self.ended
         )
         self._started, self._last_step = self.sealed.started, self.sealed.last_step
 
@@ -163,6 +167,8 @@ class PartitionArchiver:
             case Dropped():
                 outcome, step, reason = Outcome.CONTROL, event.message.step, event.message.reason
                 self._last_step = max(self._last_step, step)
+            case Commanded():
+                outcome, reason = Outcome.CONTROL, msgspec.json.encode(event.message).decode()
             case Ended():
                 outcome, self.ended = Outcome.CONTROL, event.message
             case Fault():
@@ -174,7 +180,12 @@ class PartitionArchiver:
         attempt = self._started.attempt if self._started else -1
         self._ledger.extend(
             entries_of(
-                self._partition, event.offsets, outcome, attempt=attempt, step=step, reason=reason[:300]
+                self._partition,
+                event.offsets,
+                outcome,
+                attempt=attempt,
+                step=step,
+                reason=reason[:MAX_REASON],
             )
         )
         self._open_segment()

@@ -1,11 +1,13 @@
 """What an archive holds."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from lockstream.bridge.messages import Steered
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
-from lockstream.kafka.archive.ledger import Outcome
+from lockstream.kafka.archive.ledger import Entry, Outcome
 from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.view import ledger_of, view_run
 from lockstream.kafka.errors import NotAnArchive
@@ -25,6 +27,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         How many steps, and the range of their numbers (-1 if there are none).
     gaps, quarantined
         Steps the producer dropped, and offsets that could not be used.
+    commands
+        What was asked of the run while it went on, in the order of the log.
     fields, diagnostics
         Its variables, fields with their shape, dtype and units.
     raw_bytes, stored_bytes
@@ -42,6 +46,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     last_step: int = -1
     gaps: int = 0
     quarantined: int = 0
+    commands: tuple[Steered, ...] = ()
     fields: tuple[str, ...] = ()
     diagnostics: tuple[str, ...] = ()
     raw_bytes: int = 0
@@ -75,6 +80,7 @@ def describe(run_folder: Path) -> Description:
         last_step=int(view.steps[-1]) if len(view.steps) else -1,
         gaps=sum(1 for entry in entries if entry.outcome is Outcome.CONTROL and entry.step >= 0),
         quarantined=sum(e.stop - e.first for e in entries if e.outcome is Outcome.QUARANTINED),
+        commands=commands_of(entries),
         fields=tuple(f"{f.name} {list(f.shape)} {f.dtype} [{f.units}]" for f in newest.fields)
         if newest
         else (),
@@ -83,3 +89,13 @@ def describe(run_folder: Path) -> Description:
         stored_bytes=sum(path.stat().st_size for path in files),
         is_merged=merged is not None,
     )
+
+
+def commands_of(entries: Iterable[Entry]) -> tuple[Steered, ...]:
+    """Return the commands that a ledger has, each once: every partition tells of each."""
+    found: dict[str, Steered] = {}
+    for entry in entries:
+        if entry.outcome is Outcome.CONTROL and entry.step < 0 and entry.reason:
+            command = msgspec.json.decode(entry.reason, type=Steered)
+            found.setdefault(command.id, command)
+    return tuple(found.values())

@@ -99,7 +99,7 @@ def verify_run(run_folder: Path) -> Verified:
         steps=len(view.steps),
         bytes=len(view.steps) * (view.newest.step_bytes if view.newest else 0),
         offsets={outcome.name.lower(): counts[outcome.name.lower()] for outcome in Outcome},
-        gaps=tuple(e.step for e in entries if e.outcome is Outcome.CONTROL and e.step >= 0),
+        gaps=tuple(sorted({e.step for e in entries if _is_gap(e)} - set(view.steps.tolist()))),
         faults=tuple(faults),
     )
 
@@ -201,7 +201,7 @@ def _check_view(run_folder: Path, view: RunView, entries: list[Entry]) -> Iterat
         if file.path.name not in (RUN_FILE, name):
             what = f"bears another segment's name, its own is {name}: run.h5 links to it by name"
             yield FaultFound(**{**about, "file": str(file.path)}, what=what)
-    if sentence := _missing_steps(view, entries):
+    for sentence in filter(None, (_missing_steps(view, entries), _missing_before(view, entries))):
         yield FaultFound(**about, what=sentence)
     yield from _check_run_file(run_folder / RUN_FILE, view)
 
@@ -211,15 +211,34 @@ def _missing_steps(view: RunView, entries: list[Entry]) -> str:
     if (ended := view.ended) is None:
         return ""
     archived = sum(int((file.attempts == ended.attempt).sum()) for file in view.files)
-    dropped = sum(
-        1 for e in entries if e.outcome is Outcome.CONTROL and e.step >= 0 and e.attempt == ended.attempt
-    )
+    dropped = sum(1 for e in entries if _is_gap(e) and e.attempt == ended.attempt)
     if (missing := ended.steps - archived - dropped) <= 0:
         return ""
     return (
         f"{missing} steps are lost: run-ended counts {ended.steps} of attempt {ended.attempt}, {archived} are archived "
         f"and {dropped} were dropped; 'lockstream archive quarantine list' shows what came of them"
     )
+
+
+def _missing_before(view: RunView, entries: list[Entry]) -> str:
+    """Say how many steps are missing of those that the newest attempt took over from older ones; empty if none."""
+    newest = view.newest
+    if newest is None or newest.steps_before < 0:
+        return ""
+    archived = int((view.steps <= newest.after_step).sum())
+    gaps = {
+        e.step for e in entries if _is_gap(e) and e.attempt < newest.attempt and e.step <= newest.after_step
+    }
+    if (missing := newest.steps_before - archived - len(gaps)) <= 0:
+        return ""
+    return (
+        f"{missing} steps are lost: up to step {newest.after_step} older attempts had published {newest.steps_before}, "
+        f"{archived} are archived and {len(gaps)} were dropped"
+    )
+
+
+def _is_gap(entry: Entry) -> bool:
+    return entry.outcome is Outcome.CONTROL and entry.step >= 0
 
 
 def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:

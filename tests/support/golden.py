@@ -12,6 +12,7 @@ from lockstream.bridge.messages import (
     Message,
     RunEnded,
     RunStarted,
+    Steered,
     Tile,
     TileRecord,
 )
@@ -70,6 +71,18 @@ MESSAGES: Mapping[str, Message] = {
         diagnostics={"mass": 0.1, "energy": -1e300, "lost": None},
     ),
     "gap": Gap(run="tokamak-7", attempt=2, step=41, reason="buffer full"),
+    "steered": Steered(
+        run="tokamak-7",
+        attempt=2,
+        id="0f3c5a7e9b1d4c6f8a2e4d6c8b0a1f3e",
+        command="set",
+        who="ada@login1",
+        sent="2026-01-01T00:00:30.000+00:00",
+        step=41,
+        key="model.F",
+        old=0.03,
+        new=0.035,
+    ),
     "run-ended": RunEnded(
         run="tokamak-7",
         attempt=2,
