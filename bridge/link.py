@@ -186,6 +186,8 @@ class PublisherLink:
             try:
                 word = words.from_publisher.decode(self._connection.recv_bytes())
             except (EOFError, OSError):
+                if heard:
+                    break  # its last words first
                 raise self._gone() from None
             self._note(word)
             heard.append(word)
