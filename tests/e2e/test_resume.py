@@ -108,9 +108,9 @@ def test_a_run_that_was_stopped_or_killed_goes_on_on_other_ranks_to_the_same_end
     resumed = runs.to_end(3, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert re.search(r"attempt 1, from step \d+ on", resumed.stdout)
-    reference = runs.to_end(1, run_id=f"{runs.run_id[:50]}-whole")
+    reference = runs.to_end(1, run_id=f"whole-{runs.run_id[-8:]}")
     assert reference.returncode == 0, reference.stderr
-    whole = fields(broker, tmp_path / "archive", f"{runs.run_id[:50]}-whole")
+    whole = fields(broker, tmp_path / "archive", f"whole-{runs.run_id[-8:]}")
     assert fields(broker, tmp_path / "archive", runs.run_id) == whole
 
 
