@@ -93,7 +93,6 @@ def fields(broker: BrokerInfo, archive: Path, run_id: str) -> dict[str, bytes]:
     ("number", "code", "said"),
     [
         (signal.SIGTERM, 75, "stopped by SIGTERM; the same command with --resume goes on"),
-        (signal.SIGUSR1, 75, "stopped by SIGUSR1"),
         (signal.SIGKILL, -9, ""),
     ],
 )
