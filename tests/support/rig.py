@@ -1,6 +1,7 @@
 """A publisher with producers that do what the test says, and everything that it tells."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,19 @@ class Rig:
             said = {"mass": step * 0.1, "lost": None if step % 2 else 1.0}
             self.publisher.submit(slot, Step(step, step / 3, said))
 
+    @property
+    def has_slot(self) -> bool:
+        """Whether a step can be published at once."""
+        return bool(self._free)
+
+    def hear_until(self, condition: Callable[[], object]) -> None:
+        """Wait until what the publisher has said makes a condition true."""
+        with self._heard:
+            assert self._heard.wait_for(condition, 10), self.told
+
     def hear(self, kind: type[Any], count: int = 1) -> Any:
         """Wait until the publisher has said something so often; return the last."""
-        with self._heard:
-            assert self._heard.wait_for(lambda: len(self.heard(kind)) >= count, 10), self.told
+        self.hear_until(lambda: len(self.heard(kind)) >= count)
         return self.heard(kind)[-1]
 
     def heard(self, kind: type[Any]) -> list[Any]:
