@@ -16,7 +16,7 @@ import numpy as np
 from lockstream.bridge.errors import WireError
 from lockstream.bridge.rounding import MANTISSA_BITS
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 TOPIC_PREFIX = "lockstream.run."
 MAX_TILE_BYTES = 1 << 20
 MAX_TILES = 1 << 14  # of a step: its manifest lists them all and must stay below a message's limit
@@ -150,6 +150,9 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
         Mantissa bits kept of fields that were rounded; absent fields are exact.
     after_step
         Steps beyond this one supersede those of older attempts; -1 for a fresh start.
+    steps_before
+        How many steps the attempts before published up to and including `after_step`, those among them that
+        were dropped; -1 if that is not known.
     time_units
         Units of the steps' physical time.
     configuration
@@ -166,6 +169,7 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
     codec: Literal["none", "deflate"] = "none"
     rounding: dict[str, int] = {}
     after_step: CountOrNone = -1
+    steps_before: CountOrNone = -1
     time_units: Text = "1"
     configuration: dict[str, Any] = {}
     environment: dict[Label, Text] = {}

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from lockstream.bridge.control import Command
-from lockstream.bridge.messages import Gap, Manifest, RunEnded, RunStarted
+from lockstream.bridge.messages import Gap, Manifest, RunEnded, RunStarted, Steered
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> Mapping[str, dict[str, Any]]:
     """JSON Schema of each message that is JSON, by its kind."""
-    kinds = (RunStarted, Manifest, Gap, RunEnded, Command)
+    kinds = (RunStarted, Manifest, Gap, Steered, RunEnded, Command)
     return {
         str(kind.__struct_config__.tag): {"$schema": DIALECT, **msgspec.json.schema(kind)} for kind in kinds
     }

@@ -78,6 +78,7 @@ def open_stream(
     settings: StreamSettings | None = None,
     attempt: int = 0,
     after_step: int = -1,
+    steps_before: int = -1,
     control_topic: str = "",
     time_units: str = "1",
     configuration: Mapping[str, Any] | None = None,
@@ -102,6 +103,9 @@ def open_stream(
         The n-th start of this run, from 0.
     after_step
         For a later attempt: its steps supersede those of older attempts beyond this one.
+    steps_before
+        How many steps older attempts published up to `after_step`, so that the archive can tell whether one of
+        them is lost; -1 if that is not known.
     control_topic
         Where to listen for commands to the run, see `Stream.commands`; empty: nobody may steer it.
     time_units
@@ -130,6 +134,7 @@ def open_stream(
             settings,
             attempt=attempt,
             after_step=after_step,
+            steps_before=steps_before,
             time_units=time_units,
             configuration=dict(configuration or {}),
         )

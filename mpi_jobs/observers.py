@@ -136,6 +136,7 @@ def open_stream_observer(
         configuration=kept,
         attempt=start.attempt if start else 0,
         after_step=start.progress.published if start else -1,
+        steps_before=start.progress.steps if start and start.attempt else -1,
         control_topic=configuration.steering.topic if configuration.steering.enabled else "",
     )
     return StreamObserver(stream, [field.name for field in fields])

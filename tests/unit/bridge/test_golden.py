@@ -8,14 +8,15 @@ import pytest
 from support.golden import MESSAGES
 from support.runs import Record, record
 
-from lockstream.bridge.messages import Tile
+from lockstream.bridge.messages import RunStarted, Tile
 from lockstream.bridge.schemas import schemas, write_schemas
 from lockstream.bridge.wire import decode, elements, verify_tile
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SCHEMAS = Path(__file__).parents[3] / "docs" / "reference" / "schemas"
 DIGEST = "e2447777a61e2bc9c5dd10fbf88ad0c35f9ee1a1c286c5b4a124489d01a6831b"
-JSON_KINDS = ["run-started", "manifest", "gap", "run-ended"]
+JSON_KINDS = ["run-started", "manifest", "gap", "steered", "run-ended"]
+OLD = [path.stem for path in sorted((GOLDEN / "1.0").glob("*.json"))]
 
 
 def golden(name: str) -> Record:
@@ -37,6 +38,19 @@ def test_encoding_gives_these_bytes(name: str) -> None:
 @pytest.mark.parametrize("name", MESSAGES)
 def test_decoding_gives_these_objects(name: str) -> None:
     assert decode(*golden(name)) == MESSAGES[name]
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_messages_of_version_1_0_are_still_read(name: str) -> None:
+    new = MESSAGES[name]
+    changes: dict[str, Any] = {} if isinstance(new, Tile) else {"v": "1.0"}
+    if isinstance(new, RunStarted):
+        changes["steps_before"] = -1  # came with 1.1
+    assert decode(*golden(f"1.0/{name}")) == msgspec.structs.replace(new, **changes)
+
+
+def test_there_is_one_of_each_kind_of_version_1_0() -> None:
+    assert sorted(OLD) == sorted(set(MESSAGES) - {"steered"})
 
 
 @pytest.mark.parametrize(("name", "last"), [("tile", "ffff7f7f"), ("tile-deflate", "0000803f")])
