@@ -12,7 +12,8 @@ from lockstream.kafka.archive.account import GROUP
 from lockstream.kafka.archive.recovery import open_sealed
 from lockstream.kafka.archive.verify import FaultFound
 from lockstream.kafka.archive.view import RunView, ledger_of, view_run
-from lockstream.kafka.assembler import Repeated, Step, StepAssembler
+from lockstream.kafka.assembler import StepAssembler
+from lockstream.kafka.events import Repeated, Step
 from lockstream.kafka.log import Cluster, Topic, offsets_available, read_range, reader
 
 

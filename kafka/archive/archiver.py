@@ -15,8 +15,8 @@ from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserEr
 from lockstream.kafka.archive.disk import explained, writable_folder
 from lockstream.kafka.archive.run_archiver import RunArchiver
 from lockstream.kafka.archive.settings import ArchiveSettings
-from lockstream.kafka.assembler import Event
 from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused, NoSuchRun
+from lockstream.kafka.events import Event
 from lockstream.kafka.log import Cluster, LogUnavailable, Topic, check_available, reader, record_of
 
 GROUP = "lockstream-archiver"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TextIO
 
-from lockstream.kafka.assembler import Dropped, Ended, Event, Fault, Repeated, Started, Step
+from lockstream.kafka.events import Dropped, Ended, Event, Fault, Repeated, Started, Step
 
 STEPS_EVERY_SECONDS = 2.0
 

@@ -15,7 +15,8 @@ from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.run_file import write_links
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.view import SealedFile, read_sealed, view_of, view_run
-from lockstream.kafka.assembler import Event, Headers
+from lockstream.kafka.assembler import Headers
+from lockstream.kafka.events import Event
 from lockstream.kafka.log import Topic
 
 MERGE_PATIENCE = 30.0  # seconds that the archiver of another partition may take to let go

@@ -23,7 +23,7 @@ def test_a_result_comes_back_as_it_was(make_result, changes):
     headers, value = encode_result(result)
     assert decode_result(value) == result
     assert dict(headers) == {
-        "ls-v": b"1.0", "ls-kind": b"spectrum", "run": b"r", "attempt": b"0", "step": b"3",
+        "ls-v": b"1.1", "ls-kind": b"spectrum", "run": b"r", "attempt": b"0", "step": b"3",
     }  # fmt: skip
 
 

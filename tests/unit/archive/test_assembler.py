@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 from support.runs import JUNK, TWO_FIELDS, FakeRun, Log, Record, record
 
 from lockstream.bridge.messages import Field, Gap, Manifest, TileRecord
-from lockstream.kafka.assembler import (
-    Ended,
-    Event,
-    Fault,
-    Repeated,
-    Step,
-    StepAssembler,
-    Superseded,
-)
+from lockstream.kafka.assembler import StepAssembler
+from lockstream.kafka.events import Ended, Event, Fault, Repeated, Step, Superseded
 
 RUN = FakeRun(fields=TWO_FIELDS)
 NEXT = FakeRun(fields=TWO_FIELDS, attempt=1, after_step=1)
@@ -255,7 +248,7 @@ def test_resuming_anywhere_gives_the_same_events(cut: int) -> None:
     events = [e for offset in range(cut) for e in first.feed(offset, *log[offset])]
     begin = first.resume_offset(cut)
     ended = any(isinstance(event, Ended) for event in events)
-    again = StepAssembler("fake", first.started, first.last_step, ended=ended)
+    again = StepAssembler("fake", first.started, first.last_step, RUN.ended(range(3)) if ended else None)
     events = [event for event in events if event.offsets[0] < begin]
     events += [e for offset in range(begin, len(log)) for e in again.feed(offset, *log[offset])]
     assert kinds(events) == kinds(feed(log))
