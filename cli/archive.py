@@ -11,6 +11,7 @@ from lockstream.cli.quarantine import quarantine
 from lockstream.cli.terminal import print_table, stop_flag
 
 if TYPE_CHECKING:
+    from lockstream.kafka.archive.archiver import Until
     from lockstream.kafka.archive.show import Description
     from lockstream.kafka.archive.verify import Verified
 
@@ -36,12 +37,19 @@ def archive() -> None:
 @click.option(
     "--archive", "folder", type=click.Path(path_type=Path), help="The archive folder. Default: archive."
 )
+@click.option(
+    "--until",
+    type=click.Choice(["completed", "ended"]),
+    default="ended",
+    help="With --run: after a stop or a failure wait for the next attempt, or not. Default: ended.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with [kafka] and [archive].")
 @_set
 def follow(
     runs: tuple[str, ...],
     partitions: tuple[int, ...],
     folder: Path | None,
+    until: "Until",
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -54,7 +62,7 @@ def follow(
     table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
     settings = convert(table, ArchiveSettings, "archive")
     with stop_flag() as stop:
-        archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report())
+        archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report(), until)
         click.echo(f"archiving {', '.join(runs) or 'all runs'} into {settings.folder}")
         is_complete = archiver.follow(stop)
     if is_complete or not runs:

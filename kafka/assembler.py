@@ -37,6 +37,7 @@ from lockstream.kafka.events import (
     Superseded,
 )
 
+_OfAttempt = Manifest | Gap | Steered | RunEnded | Tile
 Headers = Sequence[tuple[str, bytes | None]] | None
 
 MAX_FOREIGN = 100_000  # inside one step; behind a pending step nothing can be sealed, so memory would grow
@@ -139,7 +140,7 @@ class StepAssembler:
         else:
             yield from self._take(offset, message, started, len(value or b""))
 
-    def _take(self, offset: int, message: Message, started: RunStarted, nbytes: int) -> Iterator[Event]:
+    def _take(self, offset: int, message: _OfAttempt, started: RunStarted, nbytes: int) -> Iterator[Event]:
         if isinstance(message, RunEnded) and message == self._ended:
             yield Duplicate(offsets=(offset,))
         elif isinstance(message, Steered) and nbytes > MAX_COMMAND_BYTES:

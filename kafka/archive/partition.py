@@ -10,24 +10,21 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-from lockstream.bridge.messages import Gap, RunEnded, Steered
+from lockstream.bridge.messages import RunEnded, Steered
 from lockstream.kafka.archive.account import Position, Source
+from lockstream.kafka.archive.fates import MAX_REASON, Fates
 from lockstream.kafka.archive.layout import remove_unsealed
 from lockstream.kafka.archive.ledger import Entry, Outcome, entries_of
 from lockstream.kafka.archive.lock import partition_lock
-from lockstream.kafka.archive.recovery import last_position, sealed_digest, sealed_gap
+from lockstream.kafka.archive.recovery import last_position
 from lockstream.kafka.archive.segment import SegmentWriter
 from lockstream.kafka.archive.settings import ArchiveSettings
-from lockstream.kafka.archive.steering import KnownCommands, checksum
 from lockstream.kafka.assembler import Headers, StepAssembler
 from lockstream.kafka.events import (
     CommandDone,
     Dropped,
-    DroppedAgain,
-    Duplicate,
     Ended,
     Event,
-    Fault,
     Repeated,
     Started,
     Step,
@@ -36,7 +33,6 @@ from lockstream.kafka.events import (
 SKIPPED = "not in the log: markers of a foreign application's transactions, or records removed by compaction"
 MAX_LEDGER = 50_000  # entries after which a segment is sealed, so that a flood of faults takes no memory
 ENTRY_BYTES = 512  # of a command count like an entry
-MAX_REASON = 300
 
 
 class PartitionArchiver:
@@ -77,7 +73,7 @@ class PartitionArchiver:
         self._ledger: list[Entry] = []
         self._steered: list[tuple[int, Steered]] = []  # by offset
         self._steered_bytes = 0
-        self._known_commands = KnownCommands(run_folder, partition, source.run)
+        self._fates = Fates(run_folder, partition, source.run)
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._check_lock = stack.enter_context(partition_lock(run_folder, partition))
@@ -155,7 +151,7 @@ class PartitionArchiver:
         """Obey an event, and say in the ledger what became of its offsets."""
         if isinstance(event, Started):
             self._seal_before(event.offsets[0])  # a segment holds one attempt
-        outcome, step, reason = self._fate(event)
+        outcome, step, reason = self._fates.of(event, self._segment, self._ledger)
         if isinstance(event, Repeated) and outcome is Outcome.ARCHIVED:
             for torn in self._assembler.give_up_pending(f"step {step}, which was missing, came before it"):
                 yield from self._settle(torn)  # a segment cannot end before a step that it holds
@@ -176,65 +172,6 @@ class PartitionArchiver:
         )
         self._open_segment()
         yield event
-
-    def _fate(self, event: Event) -> tuple[Outcome, int, str]:
-        """Which class the offsets of an event belong to, of which step, and why."""
-        match event:
-            case Repeated():
-                return self._fate_of_step(event)
-            case Step():
-                return Outcome.ARCHIVED, event.manifest.step, ""
-            case DroppedAgain():
-                return self._fate_of_gap(event.message)
-            case Dropped():
-                return Outcome.CONTROL, event.message.step, event.message.reason
-            case CommandDone():
-                return self._fate_of_command(event.message)
-            case Started() | Ended():
-                return Outcome.CONTROL, -1, ""
-            case Fault():
-                return Outcome.QUARANTINED, -1, event.reason
-            case Duplicate():
-                return Outcome.DUPLICATE, -1, ""
-            case _:
-                return Outcome.SUPERSEDED, -1, ""
-
-    def _fate_of_step(self, event: Repeated) -> tuple[Outcome, int, str]:
-        """Compare a step that is not beyond the last one with what was archived of it."""
-        manifest, step = event.manifest, event.manifest.step
-        known = self._segment.digest_of(step) if self._segment else None
-        known = known or sealed_digest(self._run_folder, self._partition, manifest.attempt, step)
-        if known == manifest.digest:
-            return Outcome.DUPLICATE, step, ""
-        if known:
-            return Outcome.QUARANTINED, step, f"step {step} came again with other contents"
-        if step <= event.started.after_step:
-            return (
-                Outcome.QUARANTINED,
-                step,
-                f"step {step} is not beyond the checkpoint that its attempt began at",
-            )
-        return Outcome.ARCHIVED, step, ""
-
-    def _fate_of_gap(self, gap: Gap) -> tuple[Outcome, int, str]:
-        """Look whether a gap that is not beyond the last step was there before."""
-        reason = gap.reason[:MAX_REASON]
-        said = (Outcome.CONTROL, gap.attempt, gap.step)
-        known = [e.reason for e in self._ledger if (e.outcome, e.attempt, e.step) == said]
-        known += [sealed_gap(self._run_folder, self._partition, gap.attempt, gap.step)] if not known else []
-        if known[0] is None:
-            return Outcome.CONTROL, gap.step, reason
-        if known[0] == reason:
-            return Outcome.DUPLICATE, gap.step, ""
-        return Outcome.QUARANTINED, gap.step, f"step {gap.step} was dropped before, for another reason"
-
-    def _fate_of_command(self, command: Steered) -> tuple[Outcome, int, str]:
-        known = self._known_commands.learn(command)
-        if known is None:
-            return Outcome.CONTROL, -1, ""
-        if known == checksum(command):
-            return Outcome.DUPLICATE, -1, ""
-        return Outcome.QUARANTINED, -1, f"command {command.id} was told before, otherwise"
 
     def _obey(self, event: Event, outcome: Outcome) -> None:
         match event:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import msgspec
@@ -29,7 +30,7 @@ def write_steering(file: h5py.File, commands: Sequence[Steered]) -> None:
     for name, dtype in _NUMBERS.items():
         group.create_dataset(name, data=np.array([getattr(c, name) for c in commands], dtype))
     for name in (*_TEXTS, *_VALUES):
-        texts = [getattr(c, name) if name in _TEXTS else _json(getattr(c, name)) for c in commands]
+        texts: list[Any] = [getattr(c, name) if name in _TEXTS else _json(getattr(c, name)) for c in commands]
         group.create_dataset(name, data=np.array(texts, dtype=object), dtype=h5py.string_dtype())
     group.create_dataset(_CHECKSUM, data=np.array([checksum(c) for c in commands], np.uint32))
 

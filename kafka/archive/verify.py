@@ -19,9 +19,11 @@ from lockstream.bridge.messages import Manifest, RunStarted, TileRecord
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.bridge.wire import crc32c
 from lockstream.kafka.archive.account import GROUP, UNREADABLE, read_ledger
+from lockstream.kafka.archive.counting import archived_in, gaps_in, missing_before, missing_steps
 from lockstream.kafka.archive.layout import RUN_FILE, segment_path
 from lockstream.kafka.archive.ledger import Entry, Outcome, breaks
 from lockstream.kafka.archive.recovery import open_sealed
+from lockstream.kafka.archive.steering import steering_faults
 from lockstream.kafka.archive.view import RunView, SealedFile, ledger_of, read_sealed, view_run
 from lockstream.kafka.errors import ArchiveDamaged, NotAnArchive
 
@@ -63,7 +65,9 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     offsets
         How many offsets of the log ended in which class.
     gaps
-        Steps that the producer said it dropped.
+        Steps that the producer said it dropped, those left out that a newer attempt made good.
+    steered
+        How many commands are kept.
     faults
         What is not as it must be; empty if all is well.
     """
@@ -74,6 +78,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     offsets: dict[str, int] = {}
     gaps: tuple[int, ...] = ()
+    steered: int = 0
     faults: tuple[FaultFound, ...] = ()
 
 
@@ -99,7 +104,8 @@ def verify_run(run_folder: Path) -> Verified:
         steps=len(view.steps),
         bytes=len(view.steps) * (view.newest.step_bytes if view.newest else 0),
         offsets={outcome.name.lower(): counts[outcome.name.lower()] for outcome in Outcome},
-        gaps=tuple(e.step for e in entries if e.outcome is Outcome.CONTROL and e.step >= 0),
+        gaps=tuple(sorted({step for _, step in gaps_in(entries)})),
+        steered=len(view.steered),
         faults=tuple(faults),
     )
 
@@ -110,6 +116,8 @@ def verify_file(sealed: SealedFile) -> Iterator[FaultFound]:
     with open_sealed(sealed.path) as file:
         try:
             yield from _check_ledger(sealed, read_ledger(file))
+            for sentence in steering_faults(file, sealed.steered, sealed.account.steered):
+                yield FaultFound(file=str(sealed.path), run=run, what=sentence)
             for started in sealed.account.attempts:
                 yield from _check_steps(sealed, file, started)
         except (ArchiveDamaged, *UNREADABLE) as error:
@@ -201,25 +209,13 @@ def _check_view(run_folder: Path, view: RunView, entries: list[Entry]) -> Iterat
         if file.path.name not in (RUN_FILE, name):
             what = f"bears another segment's name, its own is {name}: run.h5 links to it by name"
             yield FaultFound(**{**about, "file": str(file.path)}, what=what)
-    if sentence := _missing_steps(view, entries):
-        yield FaultFound(**about, what=sentence)
+    for attempt, step in sorted(gaps_in(entries) & archived_in(view)):
+        what = f"step {step} is archived, and a gap says that it was dropped"
+        yield FaultFound(**about, attempt=attempt, step=step, what=what)
+    for sentence in (missing_steps(view, entries), missing_before(view, entries)):
+        if sentence:
+            yield FaultFound(**about, what=sentence)
     yield from _check_run_file(run_folder / RUN_FILE, view)
-
-
-def _missing_steps(view: RunView, entries: list[Entry]) -> str:
-    """Say how many steps are missing of those that ``run-ended`` counts; empty if none are."""
-    if (ended := view.ended) is None:
-        return ""
-    archived = sum(int((file.attempts == ended.attempt).sum()) for file in view.files)
-    dropped = sum(
-        1 for e in entries if e.outcome is Outcome.CONTROL and e.step >= 0 and e.attempt == ended.attempt
-    )
-    if (missing := ended.steps - archived - dropped) <= 0:
-        return ""
-    return (
-        f"{missing} steps are lost: run-ended counts {ended.steps} of attempt {ended.attempt}, {archived} are archived "
-        f"and {dropped} were dropped; 'lockstream archive quarantine list' shows what came of them"
-    )
 
 
 def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.runs import JUNK, TWO_FIELDS, FakeRun, Log, Record, record
 
-from lockstream.bridge.messages import Field, Gap, Manifest, TileRecord
+from lockstream.bridge.messages import Field, Gap, Manifest, Steered, TileRecord
 from lockstream.kafka.assembler import StepAssembler
 from lockstream.kafka.events import Ended, Event, Fault, Repeated, Step, Superseded
 
@@ -98,9 +98,39 @@ def test_nothing_belongs_to_an_attempt_that_did_not_start() -> None:
     assert kinds(feed([START, *NEXT.step(2)])) == ["Started"] + ["Fault"] * (TILES + 1)
 
 
-def test_nothing_comes_after_the_end() -> None:
-    events = feed([START, record(RUN.ended()), *RUN.step(0), record(RUN.ended())])
-    assert kinds(events) == ["Started", "Ended"] + ["Fault"] * (TILES + 2)
+def test_nothing_new_comes_after_the_end() -> None:
+    other = record(RUN.ended(status="failed"))
+    events = feed([START, record(RUN.ended()), *RUN.step(0), record(RUN.ended()), other])
+    assert kinds(events) == ["Started", "Ended", *["Fault"] * (TILES + 1), "Duplicate", "Fault"]
+
+
+def test_all_of_it_again_after_the_end() -> None:
+    gap = record(Gap(run="fake", step=1, reason="full"))
+    log = [START, *RUN.step(0), gap, *RUN.step(2), record(RUN.ended())]
+    assert kinds(feed(log * 2))[5:] == ["Duplicate", "Repeated", "DroppedAgain", "Repeated", "Duplicate"]
+
+
+@pytest.mark.parametrize("begin", [0, 1, 2])
+@pytest.mark.parametrize("only_missing", [True, False])
+def test_a_step_that_a_crash_tore_is_whole_when_it_was_sent_again(begin: int, only_missing: bool) -> None:
+    """Everything from step `begin` on comes again, the step in the middle of which the crash came as well."""
+    torn, again = RUN.step(2)[:2], RUN.step(2)[2 if only_missing else 0 :]
+    repeated = [one for n in range(begin, 2) for one in RUN.step(n)]
+    events = feed([START, *RUN.step(0), *RUN.step(1), *torn, START, *repeated, *again, *RUN.step(3)])
+    doubled = [] if only_missing else ["Duplicate"] * 2
+    assert kinds(events)[3:] == ["Duplicate", *["Repeated"] * (2 - begin), *doubled, "Step", "Step"]
+
+
+def test_a_command_tears_nothing() -> None:
+    done = record(Steered(run="fake", id="a", command="pause", who="eva", sent="", step=0))
+    step = RUN.step(0)
+    events = feed([START, *step[:2], done, *step[2:], done])
+    assert kinds(events) == ["Started", "CommandDone", "Step", "CommandDone"]
+
+
+def test_a_command_too_large_is_a_fault() -> None:
+    done = Steered(run="fake", id="a", command="set", who="eva", sent="", step=0, new="x" * (1 << 16))
+    assert "exceeds the limit" in only_fault([START, record(done)]).reason
 
 
 def test_another_run_has_no_business_here() -> None:
@@ -204,8 +234,9 @@ def test_a_step_that_comes_again_is_repeated() -> None:
 
 def test_a_gap_is_told_and_tears_what_is_pending() -> None:
     gap = record(Gap(run="fake", step=1, reason="full"))
-    events = feed([START, *RUN.step(0), gap, *RUN.step(2)[:-1], gap, *RUN.step(3)])
-    assert kinds(events) == ["Started", "Step", "Dropped", "Fault", "Dropped", "Step"]
+    new = record(Gap(run="fake", step=3, reason="full"))
+    events = feed([START, *RUN.step(0), gap, *RUN.step(2)[:-1], gap, new, *RUN.step(4)])
+    assert kinds(events) == ["Started", "Step", "Dropped", "DroppedAgain", "Fault", "Dropped", "Step"]
 
 
 def test_a_newer_attempt_supersedes_what_is_pending_and_what_comes_late() -> None:
