@@ -1,6 +1,7 @@
 """`lockstream archive`: follow runs into HDF5, verify them, look at them."""
 
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from lockstream.kafka.archive.archiver import Until
     from lockstream.kafka.archive.show import Description
     from lockstream.kafka.archive.verify import Verified
+
+RANGES = 20  # of steps, in a line for people
 
 _path = click.argument("path", type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -186,6 +189,8 @@ def _make_report() -> Any:
 
 
 def _show_descriptions(descriptions: "list[Description]") -> None:
+    from lockstream.kafka.archive.progress import told_of
+
     headings = (
         "run",
         "status",
@@ -214,6 +219,12 @@ def _show_descriptions(descriptions: "list[Description]") -> None:
         for d in descriptions
     ]
     print_table(headings, rows)
+    for d in descriptions:
+        if d.gap_steps:
+            reasons = ", ".join(sorted(set(d.gap_steps.values())))
+            click.echo(f"{d.run}: dropped by the producer: steps {_ranges(d.gap_steps)} ({reasons})")
+        for command in d.steered:
+            click.echo(f"{d.run}: attempt {command.attempt}, {told_of(command)}")
 
 
 def _show_verified(result: "Verified") -> None:
@@ -221,7 +232,23 @@ def _show_verified(result: "Verified") -> None:
     for fault in result.faults:
         where = f" (offsets {fault.offsets[0]}..{fault.offsets[1]})" if fault.offsets else ""
         click.echo(f"FAULT {fault.file}: {fault.what}{where}")
+    if result.gaps:
+        click.echo(
+            f"{result.run}: {len(result.gaps)} steps were dropped by the producer: {_ranges(result.gaps)}"
+        )
     verdict = f"{len(result.faults)} FAULTS" if result.faults else "nothing lost, duplicated or torn"
     click.echo(
         f"{result.run}: {result.steps} steps, {result.bytes / 1e6:.1f} MB, offsets: {classes or 'none'}; {verdict}"
     )
+
+
+def _ranges(steps: Iterable[int]) -> str:
+    """Write step numbers shortly, e.g. ``4, 7..9``; at most the first few of many."""
+    ranges: list[list[int]] = []
+    for step in sorted(steps):
+        if ranges and step == ranges[-1][1] + 1:
+            ranges[-1][1] = step
+        else:
+            ranges.append([step, step])
+    texts = [f"{first}..{last}" if last > first else f"{first}" for first, last in ranges[:RANGES]]
+    return ", ".join(texts) + (f" and {len(ranges) - RANGES} more ranges" if len(ranges) > RANGES else "")

@@ -1,6 +1,6 @@
 """The commands that a run obeyed or refused, as an archive keeps them: a small table beside the steps."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from lockstream.kafka.errors import ArchiveDamaged
 TABLE = f"{GROUP}/steering"
 _TEXTS = ("id", "command", "who", "sent", "key", "refused")
 _VALUES = ("old", "new")  # of any type: as JSON
-_NUMBERS = {"attempt": np.dtype("<i4"), "step": np.dtype("<i8")}
+_NUMBERS: Mapping[str, np.dtype[Any]] = {"attempt": np.dtype("<i4"), "step": np.dtype("<i8")}
 _CHECKSUM = "crc32c"
 
 

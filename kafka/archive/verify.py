@@ -23,7 +23,7 @@ from lockstream.kafka.archive.counting import archived_in, gaps_in, missing_befo
 from lockstream.kafka.archive.layout import RUN_FILE, segment_path
 from lockstream.kafka.archive.ledger import Entry, Outcome, breaks
 from lockstream.kafka.archive.recovery import open_sealed
-from lockstream.kafka.archive.steering import steering_faults
+from lockstream.kafka.archive.steering import read_steering, steering_faults
 from lockstream.kafka.archive.view import RunView, SealedFile, ledger_of, read_sealed, view_run
 from lockstream.kafka.errors import ArchiveDamaged, NotAnArchive
 
@@ -229,6 +229,7 @@ def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
             shown = np.atleast_1d(file["step"][()]) if "step" in file else np.empty(0, np.int64)
             is_of_newest = view.newest and file.attrs.get("started") == view.newest.started
             says_ended = is_of_newest and "status" in file.attrs
+            shows_commands = set(read_steering(file, view.source.run)) <= set(view.steered)
             linked = {s.file_name for name in file for s in _virtual_sources(file[name])}
     except (ArchiveDamaged, *UNREADABLE) as error:
         yield FaultFound(**about, what=f"cannot be read: {error}")
@@ -238,6 +239,8 @@ def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
             yield FaultFound(**about, what=f"links to {name}, which is not there")
     if not np.isin(shown, view.steps).all() or (np.diff(shown) <= 0).any():
         yield FaultFound(**about, what="shows steps that the segments do not have, or not in order")
+    if not shows_commands:
+        yield FaultFound(**about, what="shows commands that the segments do not have")
     if says_ended and not view.ended:
         yield FaultFound(
             **about, what="says that the run has ended, the segments do not: the last is missing"
