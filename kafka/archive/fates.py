@@ -76,7 +76,7 @@ class Fates:
         if known == manifest.digest:
             return Outcome.DUPLICATE, step, ""
         if known:
-            return Outcome.QUARANTINED, step, f"step {step} came again with other contents"
+            return Outcome.QUARANTINED, step, f"step {step} came again, with other contents"
         if step <= event.started.after_step:
             return (
                 Outcome.QUARANTINED,
