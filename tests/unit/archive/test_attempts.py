@@ -2,6 +2,8 @@
 
 import random
 from dataclasses import dataclass, field, replace
+from io import StringIO
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.programs import LOCKSTREAM, run
 from support.runs import FakeRun, Log, archive, record
 
 from lockstream.bridge.messages import Gap, Manifest, Steered
@@ -18,9 +21,11 @@ from lockstream.bridge.wire import decode
 from lockstream.kafka import open_run
 from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.archive.merge import merge_run
+from lockstream.kafka.archive.progress import terminal_report
 from lockstream.kafka.archive.show import describe
 from lockstream.kafka.archive.verify import Verified, verify_run
 from lockstream.kafka.archive.view import ledger_of, view_run
+from lockstream.kafka.assembler import StepAssembler
 
 RUN = FakeRun()
 TILES = len(RUN.tiles(0))
@@ -332,3 +337,35 @@ def assert_like_the_model(folder: Path, model: Model) -> None:
     fates = {(e.partition, o): e.outcome for e in ledger_of(view) for o in range(e.first, e.stop)}
     assert len(fates) == sum(result.offsets.values()) == sum(map(len, model.logs))
     assert {fates[key] for key in model.stale} <= {Outcome.SUPERSEDED}
+
+
+def test_gaps_and_commands_are_told_on_the_command_line(tmp_path: Path) -> None:
+    gaps = [record(gap(step)) for step in (1, 2, 3, 5)]
+    told = [record(steered("a")), record(steered("b", refused="there is no model.F"))]
+    log = [record(RUN.started), *RUN.step(0), *gaps, *told, record(RUN.ended([0, 1, 2, 3, 5]))]
+    archive(tmp_path, [log])
+    checked = run(LOCKSTREAM, "archive", "verify", tmp_path, timeout=60)
+    assert checked.returncode == 0
+    assert "4 steps were dropped by the producer: 1..3, 5\n" in checked.stdout
+    shown = run(LOCKSTREAM, "archive", "show", tmp_path, timeout=60).stdout
+    assert "steps 1..3, 5 (buffer full)" in shown
+    assert "attempt 0, step 3: set model.F by eva@node-1, 0.5 -> x" in shown
+    assert "refused: there is no model.F" in shown
+    (described,) = msgspec.json.decode(
+        run(LOCKSTREAM, "archive", "show", "--json", tmp_path, timeout=60).stdout
+    )
+    assert [described["gaps"], *described["gap_steps"]] == [4, "1", "2", "3", "5"]
+    assert [command["id"] for command in described["steered"]] == ["a", "b"]
+
+
+def test_the_terminal_hears_of_each_command_once_and_of_the_gaps() -> None:
+    out, offset = StringIO(), count()
+    report = terminal_report(out)
+    for _partition in range(2):
+        assembler = StepAssembler("fake")
+        for message in (RUN.started, gap(1), steered("a", command="pause"), RUN.ended([1])):
+            for event in assembler.feed(next(offset), *record(message)):
+                report("fake", event)
+    lines = out.getvalue().splitlines()
+    assert [line for line in lines if "pause" in line] == ["fake: step 3: pause model.F by eva@node-1, done"]
+    assert lines[-1] == "fake: completed, 0 steps archived, 2 dropped"
