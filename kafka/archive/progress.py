@@ -63,4 +63,5 @@ def told_of(command: Steered) -> str:
         fate = f"refused: {command.refused}"
     else:
         fate = f"{command.old} -> {command.new}" if command.command in ("set", "every") else "done"
-    return f"step {command.step}: {what} by {command.who}, {fate}"
+    said = f"step {command.step}: {what} by {command.who}, {fate}"
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in said)  # it goes to a terminal
