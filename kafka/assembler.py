@@ -35,6 +35,7 @@ from lockstream.kafka.events import (
     Started,
     Step,
     Superseded,
+    TornAgain,
 )
 
 _OfAttempt = Manifest | Gap | Steered | RunEnded | Tile
@@ -276,8 +277,15 @@ class StepAssembler:
             self._pending = None
 
     def _abandon_late(self, why: str) -> Iterator[Event]:
-        if self._late:
-            yield self._late.torn(why)
+        if self._late and self.started:
+            torn, tiles = self._late.torn(why), tuple(tile.record for tile in self._late.tiles.values())
+            yield TornAgain(
+                offsets=torn.offsets,
+                reason=torn.reason,
+                started=self.started,
+                step=self._late.step,
+                tiles=tiles,
+            )
             self._late = None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lockstream.bridge.messages import DTYPES, Gap, Manifest, RunEnded, RunStarted, Steered, Tile
+from lockstream.bridge.messages import DTYPES, Gap, Manifest, RunEnded, RunStarted, Steered, Tile, TileRecord
 from lockstream.bridge.wire import elements
 
 
@@ -123,3 +123,12 @@ class Fault(Event):
     """Records that cannot be used."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TornAgain(Fault):
+    """A part of a step whose number is not beyond the attempt's last one: duplicates, if the step has these tiles."""
+
+    started: RunStarted
+    step: int
+    tiles: tuple[TileRecord, ...]

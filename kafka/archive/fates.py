@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstream.bridge.messages import Gap, Steered
+from lockstream.bridge.messages import Gap, Steered, TileRecord
 from lockstream.kafka.archive.ledger import Entry, Outcome
-from lockstream.kafka.archive.recovery import sealed_digest, sealed_gap
+from lockstream.kafka.archive.recovery import sealed_digest, sealed_gap, sealed_tiles
 from lockstream.kafka.archive.segment import SegmentWriter
 from lockstream.kafka.archive.steering import KnownCommands, checksum
 from lockstream.kafka.events import (
@@ -19,6 +19,7 @@ from lockstream.kafka.events import (
     Repeated,
     Started,
     Step,
+    TornAgain,
 )
 
 MAX_REASON = 300
@@ -61,6 +62,8 @@ class Fates:
                 return self._of_command(event.message)
             case Started() | Ended():
                 return Outcome.CONTROL, -1, ""
+            case TornAgain() if self._has_tiles(event, segment):
+                return Outcome.DUPLICATE, event.step, ""
             case Fault():
                 return Outcome.QUARANTINED, -1, event.reason
             case Duplicate():
@@ -84,6 +87,12 @@ class Fates:
                 f"step {step} is not beyond the checkpoint that its attempt began at",
             )
         return Outcome.ARCHIVED, step, ""
+
+    def _has_tiles(self, event: TornAgain, segment: SegmentWriter | None) -> bool:
+        """Whether all tiles of a part that came again are those of the step."""
+        known = segment.tiles_of(event.step) if segment else frozenset[TileRecord]()
+        known = known or sealed_tiles(self._run_folder, self._partition, event.started, event.step)
+        return known.issuperset(event.tiles)
 
     def _of_gap(self, gap: Gap, ledger: Sequence[Entry]) -> Fate:
         """Look whether a gap that is not beyond the last step was there before."""

@@ -23,11 +23,13 @@ from lockstream.kafka.assembler import Headers, StepAssembler
 from lockstream.kafka.events import (
     CommandDone,
     Dropped,
+    Duplicate,
     Ended,
     Event,
     Repeated,
     Started,
     Step,
+    TornAgain,
 )
 
 SKIPPED = "not in the log: markers of a foreign application's transactions, or records removed by compaction"
@@ -158,6 +160,8 @@ class PartitionArchiver:
             event = Step(
                 offsets=event.offsets, started=event.started, manifest=event.manifest, tiles=event.tiles
             )
+        elif isinstance(event, TornAgain) and outcome is Outcome.DUPLICATE:
+            event = Duplicate(offsets=event.offsets)
         self._obey(event, outcome)
         attempt = self._started.attempt if self._started else -1
         self._ledger.extend(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import h5py
 
+from lockstream.bridge.messages import RunStarted, TileRecord
+from lockstream.bridge.tiles import tile_offsets
 from lockstream.kafka.archive.account import (
     GROUP,
     UNREADABLE,
@@ -88,6 +90,27 @@ def sealed_digest(run_folder: Path, partition: int, attempt: int, step: int) -> 
             if found.any():
                 return bytes(file[GROUP]["digest"][int(found.argmax())]).decode()
     return None
+
+
+def sealed_tiles(run_folder: Path, partition: int, started: RunStarted, step: int) -> frozenset[TileRecord]:
+    """Tiles of a step that was archived earlier, none if it was not; few files are opened to find it."""
+    for path in _from_step_on(run_folder, partition, started.attempt, step):
+        with open_sealed(path) as file:
+            if "step" not in file:
+                continue
+            found = (file["step"][()] == step) & (file[GROUP]["attempt"][()] == started.attempt)
+            if found.any():
+                sums = {f.name: file[GROUP]["crc32c"][f.name][int(found.argmax())] for f in started.fields}
+                return frozenset(
+                    TileRecord(field.name, offset, extent, f"{crc:08x}")
+                    for field in started.fields
+                    for (offset, extent), crc in zip(
+                        tile_offsets(field.shape, started.tiles[field.name]),
+                        sums[field.name].tolist(),
+                        strict=False,
+                    )
+                )
+    return frozenset()
 
 
 def sealed_gap(run_folder: Path, partition: int, attempt: int, step: int) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lockstream.bridge.messages import DTYPES, Field, Manifest, RunStarted, Steered, Tile
+from lockstream.bridge.messages import DTYPES, Field, Manifest, RunStarted, Steered, Tile, TileRecord
 from lockstream.bridge.tiles import tile_counts, tile_offsets
 from lockstream.bridge.wire import elements
 from lockstream.kafka.archive import variables
@@ -75,6 +75,10 @@ class SegmentWriter:
     def digest_of(self, step: int) -> str | None:
         """Digest of a step in this segment, None if it is not in it."""
         return next((m.digest for m in self._manifests if m.step == step), None)
+
+    def tiles_of(self, step: int) -> frozenset[TileRecord]:
+        """Tiles of a step in this segment; none if it is not in it."""
+        return frozenset(tile for m in self._manifests if m.step == step for tile in m.tiles)
 
     def seal(self, position: Position, ledger: Iterable[Entry], steered: Sequence[Steered] = ()) -> Path:
         """Finish the file, check it, and give it its name.

@@ -337,6 +337,7 @@ def assert_like_the_model(folder: Path, model: Model) -> None:
     fates = {(e.partition, o): e.outcome for e in ledger_of(view) for o in range(e.first, e.stop)}
     assert len(fates) == sum(result.offsets.values()) == sum(map(len, model.logs))
     assert {fates[key] for key in model.stale} <= {Outcome.SUPERSEDED}
+    assert result.offsets["quarantined"] == 0
 
 
 def test_gaps_and_commands_are_told_on_the_command_line(tmp_path: Path) -> None:
