@@ -91,3 +91,10 @@ def test_the_schemas_refuse_what_decode_refuses(kind: str) -> None:
     for wrong in (message | {"attempt": -1}, message | {"kind": "other"}, {**message, "run": None}, []):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schemas()[kind])
+
+
+def test_a_command_without_a_step_has_no_such_header() -> None:
+    steered = msgspec.structs.replace(MESSAGES["steered"], step=-1)  # type: ignore[type-var]
+    headers, value = record(steered)
+    assert "step" not in dict(headers)
+    assert decode(headers, value) == steered
