@@ -26,9 +26,11 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     steps, first_step, last_step
         How many steps, and the range of their numbers (-1 if there are none).
     gaps, quarantined
-        Steps the producer dropped, and offsets that could not be used.
-    commands
-        What was asked of the run while it went on, in the order of the log.
+        Steps the producer dropped and no newer attempt made good, and offsets that could not be used.
+    gap_steps
+        Which steps were dropped, and why.
+    steered
+        The commands that were carried out or refused, oldest attempt first.
     fields, diagnostics
         Its variables, fields with their shape, dtype and units.
     raw_bytes, stored_bytes
@@ -46,7 +48,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     last_step: int = -1
     gaps: int = 0
     quarantined: int = 0
-    commands: tuple[Steered, ...] = ()
+    gap_steps: dict[int, str] = {}
+    steered: tuple[Steered, ...] = ()
     fields: tuple[str, ...] = ()
     diagnostics: tuple[str, ...] = ()
     raw_bytes: int = 0
@@ -67,6 +70,7 @@ def describe(run_folder: Path) -> Description:
     except NotAnArchive:  # one run that has just begun must not hide all the others
         return Description(run=run_folder.name, status="unsealed")
     entries = ledger_of(view)
+    gaps = {e.step: e.reason for e in sorted(entries) if e.outcome is Outcome.CONTROL and e.step >= 0}
     newest = view.newest
     merged = merged_file(run_folder)
     files = {*segments, *([run_folder / RUN_FILE] if merged else [])}
@@ -78,7 +82,9 @@ def describe(run_folder: Path) -> Description:
         steps=len(view.steps),
         first_step=int(view.steps[0]) if len(view.steps) else -1,
         last_step=int(view.steps[-1]) if len(view.steps) else -1,
-        gaps=sum(1 for entry in entries if entry.outcome is Outcome.CONTROL and entry.step >= 0),
+        gaps=len(gaps),
+        gap_steps=gaps,
+        steered=view.steered,
         quarantined=sum(e.stop - e.first for e in entries if e.outcome is Outcome.QUARANTINED),
         commands=commands_of(entries),
         fields=tuple(f"{f.name} {list(f.shape)} {f.dtype} [{f.units}]" for f in newest.fields)

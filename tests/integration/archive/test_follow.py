@@ -293,6 +293,46 @@ def test_settings_are_checked(broker: BrokerInfo, run_id: str, tmp_path: Path) -
     assert "did you mean 'segment_bytes'" in done.stderr
 
 
+@pytest.mark.parametrize("status", ["stopped", "failed"])
+def test_until_completed_waits_for_the_next_attempt(
+    broker: BrokerInfo, run_id: str, tmp_path: Path, status: str
+) -> None:
+    """Which comes to one partition long before the other."""
+    old = a_run(run_id, partitions=2)
+    newer = replace(old, attempt=1, after_step=1, more={"steps_before": 2})
+    stored(broker, run_id, old.logs(range(4), status))
+    seen: list[str] = []
+    settings = ArchiveSettings(folder=str(tmp_path))
+    archiver = Archiver(
+        options(broker),
+        settings,
+        [run_id],
+        report=lambda _run, event: seen.append(type(event).__name__),
+        until="completed",
+    )
+    stop, done = Flag(), Flag()
+
+    def work() -> None:
+        archiver.follow(stop)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        wait_until(lambda: verify_run(tmp_path / run_id).status == status)
+        logs = newer.logs(range(2, 6))
+        produce(broker, run_id, logs[:1])
+        wait_until(lambda: seen.count("Ended") == 3)
+        assert not done.is_set()
+        produce(broker, run_id, [[], logs[1]])
+        assert done.wait(30)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert verified(broker, tmp_path / run_id).status == "completed"
+    assert_shows(tmp_path / run_id, dict.fromkeys(range(2), old) | dict.fromkeys(range(2, 6), newer))
+
+
 def test_a_stopped_archiver_has_sealed_what_is_complete(
     broker: BrokerInfo, run_id: str, tmp_path: Path
 ) -> None:
