@@ -62,8 +62,7 @@ def follow(
     from lockstream.kafka.archive.settings import ArchiveSettings
 
     tables = read_tables(config, overrides=overrides)
-    given = {"folder": str(folder) if folder else None, "until": until}
-    table = tables.get("archive", {}) | {key: value for key, value in given.items() if value}
+    table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
     settings = convert(table, ArchiveSettings, "archive")
     with stop_flag() as stop:
         archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report(), until)
@@ -223,9 +222,9 @@ def _show_descriptions(descriptions: "list[Description]") -> None:
     for d in descriptions:
         if d.gap_steps:
             reasons = ", ".join(sorted(set(d.gap_steps.values())))
-            click.echo(f"{d.run}: dropped by the producer: steps {_ranges(d.gap_steps)} ({reasons})")
+            click.echo(f"  {d.run}: dropped by the producer: steps {_ranges(d.gap_steps)} ({reasons})")
         for command in d.steered:
-            click.echo(f"{d.run}: attempt {command.attempt}, {told_of(command)}")
+            click.echo(f"  {d.run}: attempt {command.attempt}, {told_of(command)}")
 
 
 def _show_verified(result: "Verified") -> None:

@@ -157,9 +157,6 @@ class StepAssembler:
             yield from self._add_tile(offset, message, started)
         elif isinstance(message, Manifest):
             yield from self._close_step(offset, message, started)
-        elif isinstance(message, Steered):
-            known, self._commands = message.id in self._commands, self._commands | {message.id}
-            yield Duplicate(offsets=(offset,)) if known else Commanded(offsets=(offset,), message=message)
         elif isinstance(message, Gap):
             yield from self._abandon("another record came before its manifest")
             self.last_step = message.step

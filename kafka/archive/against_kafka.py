@@ -98,7 +98,7 @@ def _attempt_at(view: RunView, partition: int, offset: int) -> RunStarted | None
     return next((known[e.attempt] for e in entries if e.attempt in known), None)
 
 
-def _digests(view: RunView) -> dict[tuple[int, int], str]:
+def digests_of(view: RunView) -> dict[tuple[int, int], str]:
     """Digest of every step in the files by attempt and step, those of replaced attempts if they are there."""
     digests: dict[tuple[int, int], str] = {}
     for sealed in view.files:

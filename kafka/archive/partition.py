@@ -33,7 +33,6 @@ from lockstream.kafka.events import (
 )
 
 SKIPPED = "not in the log: markers of a foreign application's transactions, or records removed by compaction"
-MAX_REASON = 2000  # characters; what was asked of a run is kept as the JSON that it was
 MAX_LEDGER = 50_000  # entries after which a segment is sealed, so that a flood of faults takes no memory
 ENTRY_BYTES = 512  # of a command count like an entry
 

@@ -1,13 +1,12 @@
 """What an archive holds."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from lockstream.bridge.messages import Steered
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
-from lockstream.kafka.archive.ledger import Entry, Outcome
+from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.view import ledger_of, view_run
 from lockstream.kafka.errors import NotAnArchive
@@ -86,7 +85,6 @@ def describe(run_folder: Path) -> Description:
         gap_steps=gaps,
         steered=view.steered,
         quarantined=sum(e.stop - e.first for e in entries if e.outcome is Outcome.QUARANTINED),
-        commands=commands_of(entries),
         fields=tuple(f"{f.name} {list(f.shape)} {f.dtype} [{f.units}]" for f in newest.fields)
         if newest
         else (),
@@ -95,13 +93,3 @@ def describe(run_folder: Path) -> Description:
         stored_bytes=sum(path.stat().st_size for path in files),
         is_merged=merged is not None,
     )
-
-
-def commands_of(entries: Iterable[Entry]) -> tuple[Steered, ...]:
-    """Return the commands that a ledger has, each once: every partition tells of each."""
-    found: dict[str, Steered] = {}
-    for entry in entries:
-        if entry.outcome is Outcome.CONTROL and entry.step < 0 and entry.reason:
-            command = msgspec.json.decode(entry.reason, type=Steered)
-            found.setdefault(command.id, command)
-    return tuple(found.values())

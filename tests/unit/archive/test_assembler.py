@@ -18,16 +18,6 @@ from lockstream.kafka.events import Ended, Event, Fault, Repeated, Step, Superse
 
 RUN = FakeRun(fields=TWO_FIELDS)
 NEXT = FakeRun(fields=TWO_FIELDS, attempt=1, after_step=1)
-STEERED = Steered(
-    run="fake",
-    id="c1",
-    command="set",
-    who="ada@login1",
-    sent="2026-01-01T00:00:00Z",
-    step=3,
-    key="model.F",
-    new=1,
-)
 START = record(RUN.started)
 TILES = len(RUN.tiles(0))
 
