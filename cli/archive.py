@@ -222,9 +222,9 @@ def _show_descriptions(descriptions: "list[Description]") -> None:
     for d in descriptions:
         if d.gap_steps:
             reasons = ", ".join(sorted(set(d.gap_steps.values())))
-            click.echo(f"{d.run}: dropped by the producer: steps {_ranges(d.gap_steps)} ({reasons})")
+            click.echo(f"  {d.run}: dropped by the producer: steps {_ranges(d.gap_steps)} ({reasons})")
         for command in d.steered:
-            click.echo(f"{d.run}: attempt {command.attempt}, {told_of(command)}")
+            click.echo(f"  {d.run}: attempt {command.attempt}, {told_of(command)}")
 
 
 def _show_verified(result: "Verified") -> None:
