@@ -20,8 +20,9 @@ from lockstream.kafka.archive.archiver import Archiver
 from lockstream.kafka.archive.layout import segment_paths
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.verify import verify_run
-from lockstream.kafka.assembler import Repeated, Step, StepAssembler
+from lockstream.kafka.assembler import StepAssembler
 from lockstream.kafka.broker import embedded_broker
+from lockstream.kafka.events import Repeated, Step
 from lockstream.kafka.log import Cluster, Record, offsets_available, read_range, reader
 
 SHAPE = (2048, 2048)

@@ -151,7 +151,8 @@ class RunStarted(_Message, frozen=True, kw_only=True, tag="run-started"):
     after_step
         Steps beyond this one supersede those of older attempts; -1 for a fresh start.
     steps_before
-        How many steps older attempts published up to that one, -1 if that is not known: so many must be there.
+        How many steps the attempts before published up to and including `after_step`, those among them that
+        were dropped; -1 if that is not known.
     time_units
         Units of the steps' physical time.
     configuration

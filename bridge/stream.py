@@ -104,7 +104,8 @@ def open_stream(
     after_step
         For a later attempt: its steps supersede those of older attempts beyond this one.
     steps_before
-        How many steps the older attempts published up to there, so that a lost one is found; -1: not known.
+        How many steps older attempts published up to `after_step`, so that the archive can tell whether one of
+        them is lost; -1 if that is not known.
     control_topic
         Where to listen for commands to the run, see `Stream.commands`; empty: nobody may steer it.
     time_units

@@ -51,7 +51,7 @@ def encode(message: Message) -> tuple[Headers, bytes | np.ndarray[Any, Any]]:
     if isinstance(message, Tile):
         return _tile_headers(message), message.payload
     headers = _common_headers(str(type(message).__struct_config__.tag), message.run, message.attempt)
-    if (step := getattr(message, "step", None)) is not None:
+    if (step := getattr(message, "step", -1)) >= 0:
         headers.append(("step", str(step).encode()))
     if len(value := msgspec.json.encode(message)) > MAX_JSON_BYTES:
         kind = headers[1][1].decode()

@@ -1,6 +1,7 @@
 """`lockstream archive`: follow runs into HDF5, verify them, look at them."""
 
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,11 @@ from lockstream.cli.quarantine import quarantine
 from lockstream.cli.terminal import print_table, stop_flag
 
 if TYPE_CHECKING:
+    from lockstream.kafka.archive.archiver import Until
     from lockstream.kafka.archive.show import Description
     from lockstream.kafka.archive.verify import Verified
+
+RANGES = 20  # of steps, in a line for people
 
 _path = click.argument("path", type=click.Path(path_type=Path))
 _json = click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -38,8 +42,9 @@ def archive() -> None:
 )
 @click.option(
     "--until",
-    type=click.Choice(["ended", "completed"]),
-    help="When a named run is done: after any end (the default), or only when it is completed, by whichever attempt.",
+    type=click.Choice(["completed", "ended"]),
+    default="ended",
+    help="With --run: after a stop or a failure wait for the next attempt, or not. Default: ended.",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with [kafka] and [archive].")
 @_set
@@ -47,7 +52,7 @@ def follow(
     runs: tuple[str, ...],
     partitions: tuple[int, ...],
     folder: Path | None,
-    until: str | None,
+    until: "Until",
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -57,11 +62,10 @@ def follow(
     from lockstream.kafka.archive.settings import ArchiveSettings
 
     tables = read_tables(config, overrides=overrides)
-    given = {"folder": str(folder) if folder else None, "until": until}
-    table = tables.get("archive", {}) | {key: value for key, value in given.items() if value}
+    table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
     settings = convert(table, ArchiveSettings, "archive")
     with stop_flag() as stop:
-        archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report())
+        archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report(), until)
         click.echo(f"archiving {', '.join(runs) or 'all runs'} into {settings.folder}")
         is_complete = archiver.follow(stop)
     if is_complete or not runs:
@@ -185,6 +189,8 @@ def _make_report() -> Any:
 
 
 def _show_descriptions(descriptions: "list[Description]") -> None:
+    from lockstream.kafka.archive.progress import told_of
+
     headings = (
         "run",
         "status",
@@ -214,10 +220,11 @@ def _show_descriptions(descriptions: "list[Description]") -> None:
     ]
     print_table(headings, rows)
     for d in descriptions:
-        for c in d.commands:
-            changed = f" {c.key}: {c.old} -> {c.new}" if c.key else ""
-            became = f"refused: {c.refused}" if c.refused else f"at step {c.step}"
-            click.echo(f"{d.run}: {c.command}{changed}, by {c.who} at {c.sent}, {became}")
+        if d.gap_steps:
+            reasons = ", ".join(sorted(set(d.gap_steps.values())))
+            click.echo(f"  {d.run}: dropped by the producer: steps {_ranges(d.gap_steps)} ({reasons})")
+        for command in d.steered:
+            click.echo(f"  {d.run}: attempt {command.attempt}, {told_of(command)}")
 
 
 def _show_verified(result: "Verified") -> None:
@@ -226,9 +233,22 @@ def _show_verified(result: "Verified") -> None:
         where = f" (offsets {fault.offsets[0]}..{fault.offsets[1]})" if fault.offsets else ""
         click.echo(f"FAULT {fault.file}: {fault.what}{where}")
     if result.gaps:
-        named = ", ".join(map(str, result.gaps[:10])) + (", …" if len(result.gaps) > 10 else "")
-        click.echo(f"{result.run}: {len(result.gaps)} steps were dropped by the simulation's bridge: {named}")
+        click.echo(
+            f"{result.run}: {len(result.gaps)} steps were dropped by the producer: {_ranges(result.gaps)}"
+        )
     verdict = f"{len(result.faults)} FAULTS" if result.faults else "nothing lost, duplicated or torn"
     click.echo(
         f"{result.run}: {result.steps} steps, {result.bytes / 1e6:.1f} MB, offsets: {classes or 'none'}; {verdict}"
     )
+
+
+def _ranges(steps: Iterable[int]) -> str:
+    """Write step numbers shortly, e.g. ``4, 7..9``; at most the first few of many."""
+    ranges: list[list[int]] = []
+    for step in sorted(steps):
+        if ranges and step == ranges[-1][1] + 1:
+            ranges[-1][1] = step
+        else:
+            ranges.append([step, step])
+    texts = [f"{first}..{last}" if last > first else f"{first}" for first, last in ranges[:RANGES]]
+    return ", ".join(texts) + (f" and {len(ranges) - RANGES} more ranges" if len(ranges) > RANGES else "")

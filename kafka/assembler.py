@@ -1,19 +1,17 @@
 """Steps out of messages: pure, without Kafka, shared by everyone who reads a run's topic.
 
-The grammar of a partition is strict, because one idempotent producer writes it in order: ``run-started``,
-then per step its tiles and the manifest that closes it, at last ``run-ended``. So at most one step is
-pending at any time, and whatever does not fit is a fault of its own: the stream goes on behind it.
+The grammar of a partition is strict, because one producer at a time writes it in order: ``run-started``,
+then per step its tiles and the manifest that closes it, at last ``run-ended``. So at most one new step is
+pending at any time. A producer that was killed sends again what it cannot know to be stored, beginning at any
+item before: so one step that is over may be pending beside it. Whatever does not fit is a fault of its own:
+the stream goes on behind it.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from lockstream.bridge.errors import WireError
 from lockstream.bridge.messages import (
-    DTYPES,
     Gap,
     Manifest,
     Message,
@@ -24,116 +22,28 @@ from lockstream.bridge.messages import (
     check_diagnostics,
 )
 from lockstream.bridge.tiles import tile_offsets
-from lockstream.bridge.wire import decode, elements, verify_tile
+from lockstream.bridge.wire import decode, verify_tile
+from lockstream.kafka.events import (
+    CommandDone,
+    Dropped,
+    DroppedAgain,
+    Duplicate,
+    Ended,
+    Event,
+    Fault,
+    Repeated,
+    Started,
+    Step,
+    Superseded,
+    TornAgain,
+)
 
+_OfAttempt = Manifest | Gap | Steered | RunEnded | Tile
 Headers = Sequence[tuple[str, bytes | None]] | None
 
 MAX_FOREIGN = 100_000  # inside one step; behind a pending step nothing can be sealed, so memory would grow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something that was understood; every offset of the log belongs to exactly one event.
-
-    Parameters
-    ----------
-    offsets
-        The records it consists of, in ascending order.
-    """
-
-    offsets: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started(Event):
-    """An attempt began; what follows belongs to it."""
-
-    message: RunStarted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Event):
-    """A whole step: its manifest and every tile of it verified.
-
-    Parameters
-    ----------
-    started
-        The attempt that it belongs to.
-    manifest
-        What closed it.
-    tiles
-        In the manifest's order.
-    """
-
-    started: RunStarted
-    manifest: Manifest
-    tiles: tuple[Tile, ...]
-
-    def array(self, name: str) -> np.ndarray[Any, Any]:
-        """Put the tiles of one field together.
-
-        Returns
-        -------
-        numpy.ndarray
-            A new array of the field's global shape and dtype.
-
-        Raises
-        ------
-        KeyError
-            If the run has no such field.
-        """
-        declared = self.started.field(name)
-        if declared is None:
-            raise KeyError(name)
-        whole = np.empty(declared.shape, DTYPES[declared.dtype])
-        for tile in self.tiles:
-            if tile.field == name:
-                region = tuple(slice(o, o + e) for o, e in zip(tile.offset, tile.extent, strict=True))
-                whole[region] = elements(tile)
-        return whole
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeated(Step):
-    """A whole step whose number is not beyond the attempt's last one: a duplicate, if the digests agree."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped(Event):
-    """The producer says that it dropped a step."""
-
-    message: Gap
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commanded(Event):
-    """A command to the run took effect, or was refused."""
-
-    message: Steered
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended(Event):
-    """The attempt said ``run-ended``."""
-
-    message: RunEnded
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duplicate(Event):
-    """A record that says again what was said before."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Superseded(Event):
-    """Records of an attempt that a newer one has replaced."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault(Event):
-    """Records that cannot be used."""
-
-    reason: str
+MAX_COMMAND_BYTES = 1 << 16
+FOREIGN_BYTES = 512  # of a command that is kept count like one record more
 
 
 @dataclass(slots=True)
@@ -142,6 +52,9 @@ class _Pending:
     tiles: dict[tuple[str, tuple[int, ...]], Tile] = field(default_factory=dict)  # by field and offset
     offsets: list[int] = field(default_factory=list)
     foreign: int = 0  # records of no use that came in between
+
+    def torn(self, why: str) -> Fault:
+        return Fault(offsets=tuple(self.offsets), reason=f"step {self.step} is torn: {why}")
 
 
 class StepAssembler:
@@ -156,11 +69,12 @@ class StepAssembler:
     last_step
         The last step of that attempt that was already seen, -1 if none.
     ended
-        What that attempt said at its end, None if it has not.
+        What that attempt said, if it already said ``run-ended``.
 
     Notes
     -----
-    Holds at most the tiles of one step: ``started.step_bytes`` bytes, whatever the messages claim.
+    Holds at most the tiles of one new step and of one that is over: twice ``started.step_bytes`` bytes,
+    whatever the messages claim.
     """
 
     def __init__(
@@ -170,15 +84,23 @@ class StepAssembler:
         self.started = started
         self.last_step = last_step
         self._ended = ended
-        self._commands: frozenset[str] = frozenset()
-        self._pending: _Pending | None = None
+        self._pending: _Pending | None = None  # beyond the last step
+        self._late: _Pending | None = None  # not beyond it: one that comes again, or out of order
         self._grids: dict[str, dict[tuple[int, ...], tuple[int, ...]]] = {}
         if started is not None:
             self._learn_grids(started)
 
     def resume_offset(self, next_offset: int) -> int:
         """Where a reader that stops now has to begin again, having read everything before `next_offset`."""
-        return self._pending.offsets[0] if self._pending else next_offset
+        return min((pending.offsets[0] for pending in self._held), default=next_offset)
+
+    @property
+    def _held(self) -> list[_Pending]:
+        return [pending for pending in (self._pending, self._late) if pending]
+
+    def give_up_pending(self, why: str) -> Iterator[Event]:
+        """Give up the new step that is not yet whole, e.g. because something before it has to be sealed."""
+        yield from self._abandon(why)
 
     def feed(self, offset: int, headers: Headers, value: bytes | None) -> Iterator[Event]:
         """Take one record and yield what it settles; nothing while a step is still incomplete.
@@ -191,11 +113,14 @@ class StepAssembler:
             As confluent-kafka delivers them.
         """
         for event in self._settle(offset, headers, value):
-            if self._pending and not isinstance(event, Step):
-                self._pending.foreign += 1
+            for pending in self._held:
+                pending.foreign += _weight(event)
             yield event
+        why = f"more than {MAX_FOREIGN} records of no use came before its manifest"
         if self._pending and self._pending.foreign > MAX_FOREIGN:
-            yield from self._abandon(f"more than {MAX_FOREIGN} records of no use came before its manifest")
+            yield from self._abandon(why)
+        if self._late and self._late.foreign > MAX_FOREIGN:
+            yield from self._abandon_late(why)
 
     def _settle(self, offset: int, headers: Headers, value: bytes | None) -> Iterator[Event]:
         try:
@@ -213,46 +138,33 @@ class StepAssembler:
             yield Fault(
                 offsets=(offset,), reason=f"no run-started of attempt {message.attempt} came before it"
             )
-        elif self._ended is not None and not self._was_said(message):
-            yield Fault(offsets=(offset,), reason="came after run-ended of its attempt")
         else:
-            yield from self._take(offset, message, started)
+            yield from self._take(offset, message, started, len(value or b""))
 
-    def _was_said(self, message: Message) -> bool:
-        """Whether a message of an attempt that has ended may be one that was sent again: a spool, drained twice."""
-        if isinstance(message, Tile | Manifest | Gap):
-            return message.step <= self.last_step
-        return isinstance(message, Steered) or message == self._ended
-
-    def _take(self, offset: int, message: Message, started: RunStarted) -> Iterator[Event]:
-        if self._pending and isinstance(message, Tile | Manifest) and self._is_late(message.step):
-            reason = f"step {message.step} is over, step {self._pending.step} is not yet whole"
+    def _take(self, offset: int, message: _OfAttempt, started: RunStarted, nbytes: int) -> Iterator[Event]:
+        if isinstance(message, RunEnded) and message == self._ended:
+            yield Duplicate(offsets=(offset,))
+        elif isinstance(message, Steered) and nbytes > MAX_COMMAND_BYTES:
+            reason = f"steered of {nbytes} bytes exceeds the limit of {MAX_COMMAND_BYTES}"
             yield Fault(offsets=(offset,), reason=reason)
+        elif isinstance(message, Steered):  # the archive knows whether it was there before
+            yield CommandDone(offsets=(offset,), message=message, nbytes=nbytes)
+        elif isinstance(message, Gap) and message.step <= self.last_step:
+            yield DroppedAgain(offsets=(offset,), message=message)
+        elif self._ended and (isinstance(message, RunEnded) or message.step > self.last_step):
+            yield Fault(offsets=(offset,), reason="came after run-ended of its attempt")
         elif isinstance(message, Tile):
             yield from self._add_tile(offset, message, started)
         elif isinstance(message, Manifest):
             yield from self._close_step(offset, message, started)
-        elif isinstance(message, Steered):
-            known, self._commands = message.id in self._commands, self._commands | {message.id}
-            yield Duplicate(offsets=(offset,)) if known else Commanded(offsets=(offset,), message=message)
         elif isinstance(message, Gap):
-            yield from self._take_gap(offset, message)
+            yield from self._abandon("another record came before its manifest")
+            self.last_step = message.step
+            yield Dropped(offsets=(offset,), message=message)
         elif isinstance(message, RunEnded):
             yield from self._abandon("run-ended came before its manifest")
-            known, self._ended = self._ended is not None, message
-            yield Duplicate(offsets=(offset,)) if known else Ended(offsets=(offset,), message=message)
-
-    def _take_gap(self, offset: int, gap: Gap) -> Iterator[Event]:
-        if gap.step <= self.last_step:  # said before, or of a step that came
-            yield Duplicate(offsets=(offset,))
-            return
-        yield from self._abandon("another record came before its manifest")
-        self.last_step = gap.step
-        yield Dropped(offsets=(offset,), message=gap)
-
-    def _is_late(self, step: int) -> bool:
-        """Whether a step is over while a newer one is pending, which it must not tear."""
-        return self._pending is not None and step <= self.last_step < self._pending.step
+            self._ended = message
+            yield Ended(offsets=(offset,), message=message)
 
     def _check_run(self, message: Message) -> None:
         if message.run != self._run:
@@ -271,9 +183,10 @@ class StepAssembler:
             reason = f"attempt {message.attempt} declares other fields than attempt {self.started.attempt}"
             yield Fault(offsets=(offset,), reason=reason)
             return
-        if self._pending:
-            yield Superseded(offsets=tuple(self._pending.offsets))
-        self.started, self.last_step, self._ended, self._pending = message, message.after_step, None, None
+        for pending in self._held:
+            yield Superseded(offsets=tuple(pending.offsets))
+        self.started, self.last_step, self._ended = message, message.after_step, None
+        self._pending = self._late = None
         self._learn_grids(message)
         yield Started(offsets=(offset,), message=message)
 
@@ -284,11 +197,11 @@ class StepAssembler:
         if reason := self._objection(tile, started):
             yield Fault(offsets=(offset,), reason=reason)
             return
-        if self._pending and self._pending.step != tile.step:
-            yield from self._abandon(f"step {tile.step} began before its manifest came")
-        if self._pending is None:
-            self._pending = _Pending(tile.step)
-        pending = self._pending
+        yield from self._make_way(tile.step, f"step {tile.step} began before its manifest came")
+        if tile.step > self.last_step:
+            pending = self._pending = self._pending or _Pending(tile.step)
+        else:
+            pending = self._late = self._late or _Pending(tile.step)
         first = pending.tiles.setdefault((tile.field, tile.offset), tile)
         if first is tile:
             pending.offsets.append(offset)
@@ -318,16 +231,17 @@ class StepAssembler:
         return ""
 
     def _close_step(self, offset: int, manifest: Manifest, started: RunStarted) -> Iterator[Event]:
-        if self._pending and self._pending.step != manifest.step:
-            yield from self._abandon(f"the manifest of step {manifest.step} came before its own")
-        pending, self._pending = self._pending or _Pending(manifest.step), None
+        yield from self._make_way(manifest.step, f"the manifest of step {manifest.step} came before its own")
+        kind = Step if manifest.step > self.last_step else Repeated
+        pending = (self._late if kind is Repeated else self._pending) or _Pending(manifest.step)
+        if kind is Repeated:
+            self._late = None
+        else:
+            self._pending = None
         offsets = (*pending.offsets, offset)
-        if self.started is None:  # unreachable from feed; a manifest needs its attempt
-            return
-        if reason := self._incompleteness(self.started, pending, manifest):
+        if reason := self._incompleteness(started, pending, manifest):
             yield Fault(offsets=offsets, reason=reason)
             return
-        kind = Step if manifest.step > self.last_step else Repeated
         self.last_step = max(self.last_step, manifest.step)
         tiles = tuple(pending.tiles[record.field, record.offset] for record in manifest.tiles)
         yield kind(offsets=offsets, started=started, manifest=manifest, tiles=tiles)
@@ -348,12 +262,38 @@ class StepAssembler:
             return f"{step}: {error}"
         return ""
 
+    def _make_way(self, step: int, why: str) -> Iterator[Event]:
+        """Give up what is pending and cannot go on, now that a record of `step` has come."""
+        if self._late and self._late.step != step:
+            yield from self._abandon_late(why)
+        if self._pending and self._pending.step != step > self.last_step:
+            yield from self._abandon(why)
+
     def _abandon(self, why: str) -> Iterator[Event]:
-        """Give up the pending step."""
+        """Give up the pending new step, and what of an older one was sent again before it: that was left off."""
+        yield from self._abandon_late(why)
         if self._pending:
-            reason = f"step {self._pending.step} is torn: {why}"
-            yield Fault(offsets=tuple(self._pending.offsets), reason=reason)
+            yield self._pending.torn(why)
             self._pending = None
+
+    def _abandon_late(self, why: str) -> Iterator[Event]:
+        if self._late and self.started:
+            torn, tiles = self._late.torn(why), tuple(tile.record for tile in self._late.tiles.values())
+            yield TornAgain(
+                offsets=torn.offsets,
+                reason=torn.reason,
+                started=self.started,
+                step=self._late.step,
+                tiles=tiles,
+            )
+            self._late = None
+
+
+def _weight(event: Event) -> int:
+    """How many records of no use an event counts for, while a step is pending."""
+    if isinstance(event, CommandDone):
+        return 1 + event.nbytes // FOREIGN_BYTES
+    return int(isinstance(event, Repeated) or not isinstance(event, Step))
 
 
 def _arrays(started: RunStarted) -> set[tuple[str, tuple[int, ...], str]]:

@@ -220,9 +220,10 @@ class _Loop:
         except StreamStopped as reason:  # the publisher is the first: nobody has seen this step
             self.stopped = str(reason)
             return
-        self._published = self.step
-        self._steps += 1
         self.snapshots += 1
+        if self._publisher:
+            self._published = self.step
+            self._steps += 1
 
     def _heed(self, may_write: bool) -> None:
         """Do what is asked for by signals, by the clock, by the configuration and by commands."""

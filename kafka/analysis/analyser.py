@@ -6,7 +6,7 @@ from lockstream.bridge.messages import Field, RunStarted
 from lockstream.kafka.analysis.errors import FieldNotAnalysable
 from lockstream.kafka.analysis.messages import MAX_TEXT, SpectrumResult
 from lockstream.kafka.analysis.spectrum import Shells, radial_shells, radial_spectrum
-from lockstream.kafka.assembler import Step
+from lockstream.kafka.events import Step
 
 
 class Analyser:

@@ -9,7 +9,8 @@ from lockstream.bridge.messages import RunStarted
 from lockstream.kafka.analysis.analyser import Analyser
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.position import Position
-from lockstream.kafka.assembler import Ended, Event, Headers, Repeated, Started, Step, StepAssembler
+from lockstream.kafka.assembler import Headers, StepAssembler
+from lockstream.kafka.events import Ended, Event, Repeated, Started, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from lockstream.bridge.errors import LockstreamError
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.partition import Lost
 from lockstream.kafka.analysis.worker import Found
-from lockstream.kafka.assembler import Dropped, Ended, Fault, Started
+from lockstream.kafka.events import Dropped, Ended, Fault, Started
 
 STEPS_EVERY_SECONDS = 2.0
 

@@ -34,7 +34,7 @@ from lockstream.kafka.analysis.partition import PartitionAnalysis
 from lockstream.kafka.analysis.position import Position
 from lockstream.kafka.analysis.results import ResultsWriter, prepare_results_topic
 from lockstream.kafka.analysis.settings import AnalysisSettings
-from lockstream.kafka.assembler import Ended, Event
+from lockstream.kafka.events import Ended, Event
 from lockstream.kafka.log import reader, record_of
 
 COMMIT_SECONDS = 0.5

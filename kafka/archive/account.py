@@ -66,12 +66,15 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         Every attempt that has steps in the file.
     format
         Version of the archive's own layout.
+    steered
+        How many commands the file has in its table.
     """
 
     source: Source
     positions: tuple[Position, ...]
     attempts: tuple[RunStarted, ...] = ()
     format: int = FORMAT
+    steered: int = 0
 
 
 _ACCOUNT = msgspec.json.Decoder(Account)

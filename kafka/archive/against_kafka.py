@@ -12,7 +12,8 @@ from lockstream.kafka.archive.account import GROUP
 from lockstream.kafka.archive.recovery import open_sealed
 from lockstream.kafka.archive.verify import FaultFound
 from lockstream.kafka.archive.view import RunView, ledger_of, view_run
-from lockstream.kafka.assembler import Repeated, Step, StepAssembler
+from lockstream.kafka.assembler import StepAssembler
+from lockstream.kafka.events import Repeated, Step
 from lockstream.kafka.log import Cluster, Topic, offsets_available, read_range, reader
 
 
@@ -44,7 +45,7 @@ def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) 
     archived = digests_of(view)
     reached = view.next_offsets
     about: dict[str, Any] = {"file": str(run_folder), "run": topic.run}
-    seen = set()
+    seen: set[tuple[int, int]] = set()
     is_whole = True
     for partition in range(topic.partitions):
         low, high = offsets_available(consumer, topic.name, partition)
@@ -52,13 +53,13 @@ def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) 
         assembler = StepAssembler(topic.run, _attempt_at(view, partition, low) if low else None)
         for record in read_range(consumer, topic.name, partition, low, high):
             for event in assembler.feed(record.offset, record.headers, record.value):
-                if not isinstance(event, Step) or isinstance(event, Repeated):
+                if not isinstance(event, Step) or _is_no_news(event, seen, low):
                     continue
                 key = (event.manifest.attempt, event.manifest.step)
                 seen.add(key)
                 where = {**about, "attempt": key[0], "step": key[1], "partition": partition}
                 offsets = (event.offsets[0], event.offsets[-1])
-                if key not in archived and not _is_superseded(view, *key):
+                if key not in archived and not view.is_superseded(*key):
                     what = (
                         f"step {key[1]} is in Kafka at offsets {offsets[0]}..{offsets[1]}, not in the archive"
                     )
@@ -83,16 +84,18 @@ def _compare(run_folder: Path, view: RunView, topic: Topic, consumer: Consumer) 
         )
 
 
+def _is_no_news(event: Step, seen: set[tuple[int, int]], low: int) -> bool:
+    """Whether a step came before; one that is not beyond the last is archived only if it was missing until then."""
+    manifest, after_step = event.manifest, event.started.after_step
+    is_late = isinstance(event, Repeated)
+    return is_late and ((manifest.attempt, manifest.step) in seen or low > 0 or manifest.step <= after_step)
+
+
 def _attempt_at(view: RunView, partition: int, offset: int) -> RunStarted | None:
     """The attempt at hand at an offset whose ``run-started`` retention has deleted."""
     entries = (e for e in ledger_of(view) if e.partition == partition and e.first <= offset < e.stop)
     known = {started.attempt: started for started in view.attempts}
     return next((known[e.attempt] for e in entries if e.attempt in known), None)
-
-
-def _is_superseded(view: RunView, attempt: int, step: int) -> bool:
-    """Whether a newer attempt replaced that step: a merged file does not hold it any more."""
-    return any(newer.attempt > attempt and step > newer.after_step for newer in view.attempts)
 
 
 def digests_of(view: RunView) -> dict[tuple[int, int], str]:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
+from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -15,8 +16,8 @@ from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserEr
 from lockstream.kafka.archive.disk import explained, writable_folder
 from lockstream.kafka.archive.run_archiver import RunArchiver
 from lockstream.kafka.archive.settings import ArchiveSettings
-from lockstream.kafka.assembler import Event
 from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused, NoSuchRun
+from lockstream.kafka.events import Event
 from lockstream.kafka.log import Cluster, LogUnavailable, Topic, check_available, reader, record_of
 
 GROUP = "lockstream-archiver"
@@ -25,6 +26,7 @@ TICK_SECONDS = 0.25
 BATCH = 16  # records taken at once: up to 16 MiB
 
 Report = Callable[[str, Event], None]
+Until = Literal["completed", "ended"]
 _log = logging.getLogger(__name__)
 
 
@@ -45,6 +47,9 @@ class Archiver:
         Which runs; empty means all, those included that begin later.
     partitions
         Which partitions of them; empty means all. Other archivers may take the others.
+    until
+        Named runs are followed until they have ``ended`` in whatever way, or ``completed``: behind a stop or a
+        failure the next attempt is waited for.
     report
         Called with run and event for everything that is settled, e.g. to show progress.
     """
@@ -56,8 +61,10 @@ class Archiver:
         runs: Iterable[str] = (),
         partitions: Iterable[int] = (),
         report: Report = lambda _run, _event: None,
+        until: Until = "ended",
     ) -> None:
         self._options, self._settings, self._report = options, settings, report
+        self._ends_early = until == "ended"  # also when another attempt may follow
         self._wanted, self._partitions = frozenset(runs), frozenset(partitions)
         self._archive = writable_folder(Path(settings.folder))
         self._cluster = Cluster(options)
@@ -255,8 +262,7 @@ class Archiver:
     def _finish_if_due(self, consumer: Consumer, run: RunArchiver) -> None:
         if not {(run.topic.name, p) for p in run.next_offsets} <= self._read_to_end:
             return  # a run that ended may go on behind that, with its next attempt
-        is_over = run.status and self._wanted and self._settings.until == "ended"
-        if run.status == "completed" or is_over:
+        if run.status == "completed" or (run.status and self._wanted and self._ends_early):
             run.finish()
             self._done.add(run.topic.run)
             self._let_go(consumer, run)

@@ -10,33 +10,31 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
-import msgspec
-
-from lockstream.bridge.messages import RunEnded
+from lockstream.bridge.messages import RunEnded, Steered
 from lockstream.kafka.archive.account import Position, Source
+from lockstream.kafka.archive.fates import MAX_REASON, Fates
 from lockstream.kafka.archive.layout import remove_unsealed
 from lockstream.kafka.archive.ledger import Entry, Outcome, entries_of
 from lockstream.kafka.archive.lock import partition_lock
-from lockstream.kafka.archive.recovery import last_position, sealed_digest
+from lockstream.kafka.archive.recovery import last_position
 from lockstream.kafka.archive.segment import SegmentWriter
 from lockstream.kafka.archive.settings import ArchiveSettings
-from lockstream.kafka.assembler import (
-    Commanded,
+from lockstream.kafka.assembler import Headers, StepAssembler
+from lockstream.kafka.events import (
+    CommandDone,
     Dropped,
     Duplicate,
     Ended,
     Event,
-    Fault,
-    Headers,
     Repeated,
     Started,
     Step,
-    StepAssembler,
+    TornAgain,
 )
 
 SKIPPED = "not in the log: markers of a foreign application's transactions, or records removed by compaction"
-MAX_REASON = 2000  # characters; what was asked of a run is kept as the JSON that it was
 MAX_LEDGER = 50_000  # entries after which a segment is sealed, so that a flood of faults takes no memory
+ENTRY_BYTES = 512  # of a command count like an entry
 
 
 class PartitionArchiver:
@@ -75,6 +73,9 @@ class PartitionArchiver:
         self._settings, self._confirm = settings, confirm
         self._segment: SegmentWriter | None = None
         self._ledger: list[Entry] = []
+        self._steered: list[tuple[int, Steered]] = []  # by offset
+        self._steered_bytes = 0
+        self._fates = Fates(run_folder, partition, source.run)
         self._stack = ExitStack()
         with ExitStack() as stack:
             self._check_lock = stack.enter_context(partition_lock(run_folder, partition))
@@ -111,10 +112,7 @@ class PartitionArchiver:
         skipped = range(self.next_offset, offset)
         self._ledger.extend(entries_of(self._partition, skipped, Outcome.QUARANTINED, reason=SKIPPED))
         for event in self._assembler.feed(offset, headers, value):
-            if isinstance(event, Started):
-                self._seal_before(offset)  # a segment holds one attempt
-            self._record(event)
-            yield event
+            yield from self._settle(event)
         self.next_offset = offset + 1
         self.seal_if_due()
 
@@ -124,7 +122,8 @@ class PartitionArchiver:
         if self._complete_offset == self.sealed.next_offset:
             return
         end_is_new = self.ended is not None and not self.has_ended
-        is_full = len(self._ledger) >= MAX_LEDGER or (segment and segment.nbytes >= settings.segment_bytes)
+        entries = len(self._ledger) + self._steered_bytes // ENTRY_BYTES
+        is_full = entries >= MAX_LEDGER or (segment and segment.nbytes >= settings.segment_bytes)
         is_old = segment and monotonic() - segment.opened >= settings.segment_seconds
         if end_is_new or is_full or is_old:
             self.seal()
@@ -150,33 +149,20 @@ class PartitionArchiver:
     def _complete_offset(self) -> int:
         return self._assembler.resume_offset(self.next_offset)
 
-    def _record(self, event: Event) -> None:
-        """Write a step, and say in the ledger what became of the event's offsets."""
-        step, reason = -1, ""
-        match event:
-            case Repeated():
-                step = event.manifest.step
-                outcome, reason = self._judge(event)
-            case Step():
-                outcome, step = Outcome.ARCHIVED, event.manifest.step
-                self._last_step = step
-                self._open_segment().add(event)
-            case Started():
-                outcome = Outcome.CONTROL
-                self._started, self._last_step, self.ended = event.message, event.message.after_step, None
-            case Dropped():
-                outcome, step, reason = Outcome.CONTROL, event.message.step, event.message.reason
-                self._last_step = max(self._last_step, step)
-            case Commanded():
-                outcome, reason = Outcome.CONTROL, msgspec.json.encode(event.message).decode()
-            case Ended():
-                outcome, self.ended = Outcome.CONTROL, event.message
-            case Fault():
-                outcome, reason = Outcome.QUARANTINED, event.reason
-            case Duplicate():
-                outcome = Outcome.DUPLICATE
-            case _:
-                outcome = Outcome.SUPERSEDED
+    def _settle(self, event: Event) -> Iterator[Event]:
+        """Obey an event, and say in the ledger what became of its offsets."""
+        if isinstance(event, Started):
+            self._seal_before(event.offsets[0])  # a segment holds one attempt
+        outcome, step, reason = self._fates.of(event, self._segment, self._ledger)
+        if isinstance(event, Repeated) and outcome is Outcome.ARCHIVED:
+            for torn in self._assembler.give_up_pending(f"step {step}, which was missing, came before it"):
+                yield from self._settle(torn)  # a segment cannot end before a step that it holds
+            event = Step(
+                offsets=event.offsets, started=event.started, manifest=event.manifest, tiles=event.tiles
+            )
+        elif isinstance(event, TornAgain) and outcome is Outcome.DUPLICATE:
+            event = Duplicate(offsets=event.offsets)
+        self._obey(event, outcome)
         attempt = self._started.attempt if self._started else -1
         self._ledger.extend(
             entries_of(
@@ -189,15 +175,22 @@ class PartitionArchiver:
             )
         )
         self._open_segment()
+        yield event
 
-    def _judge(self, event: Repeated) -> tuple[Outcome, str]:
-        """Compare a step that came before with what was archived of it."""
-        manifest = event.manifest
-        known = self._segment.digest_of(manifest.step) if self._segment else None
-        known = known or sealed_digest(self._run_folder, self._partition, manifest.attempt, manifest.step)
-        if known == manifest.digest:
-            return Outcome.DUPLICATE, ""
-        return Outcome.QUARANTINED, f"step {manifest.step} came again, with other contents or out of order"
+    def _obey(self, event: Event, outcome: Outcome) -> None:
+        match event:
+            case Step() if outcome is Outcome.ARCHIVED:
+                self._last_step = max(self._last_step, event.manifest.step)
+                self._open_segment().add(event)
+            case Started():
+                self._started, self._last_step, self.ended = event.message, event.message.after_step, None
+            case Dropped():
+                self._last_step = max(self._last_step, event.message.step)
+            case CommandDone() if outcome is Outcome.CONTROL:
+                self._steered.append((event.offsets[0], event.message))
+                self._steered_bytes += event.nbytes
+            case Ended():
+                self.ended = event.message
 
     def _open_segment(self) -> SegmentWriter:
         if self._segment is None:
@@ -220,7 +213,10 @@ class PartitionArchiver:
             last_step=self._last_step,
             ended=self.ended,
         )
-        self._open_segment().seal(position, [entry for entry in self._ledger if entry.first < stop])
+        ledger = [entry for entry in self._ledger if entry.first < stop]
+        self._open_segment().seal(position, ledger, [c for offset, c in self._steered if offset < stop])
         self._segment = None
         self._ledger = [entry for entry in self._ledger if entry.first >= stop]
+        self._steered = [(offset, command) for offset, command in self._steered if offset >= stop]
+        self._steered_bytes = 0  # of the few that are left none is counted twice
         self.sealed = position

@@ -1,12 +1,24 @@
 """What the sealed files of a run say: how far they reach, and which steps they hold."""
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 
-from lockstream.kafka.archive.account import GROUP, UNREADABLE, Account, Position, Source, read_account
+from lockstream.bridge.messages import RunStarted, TileRecord
+from lockstream.bridge.tiles import tile_offsets
+from lockstream.kafka.archive.account import (
+    GROUP,
+    UNREADABLE,
+    Account,
+    Position,
+    Source,
+    read_account,
+    read_ledger,
+)
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
+from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused
 
 
@@ -70,13 +82,7 @@ def last_position(run_folder: Path, source: Source, partition: int) -> Position:
 
 def sealed_digest(run_folder: Path, partition: int, attempt: int, step: int) -> str | None:
     """Digest of a step that was archived earlier, None if there is none; few files are opened to find it."""
-    paths = segment_paths(run_folder, partition)
-    place = bisect_left(
-        paths, (attempt, step), key=_last_of
-    )  # attempts and steps only grow along a partition
-    for path in (*paths[place : place + 1], merged_file(run_folder)):
-        if path is None:
-            continue
+    for path in _from_step_on(run_folder, partition, attempt, step):
         with open_sealed(path) as file:
             if "step" not in file:
                 continue
@@ -84,6 +90,47 @@ def sealed_digest(run_folder: Path, partition: int, attempt: int, step: int) -> 
             if found.any():
                 return bytes(file[GROUP]["digest"][int(found.argmax())]).decode()
     return None
+
+
+def sealed_tiles(run_folder: Path, partition: int, started: RunStarted, step: int) -> frozenset[TileRecord]:
+    """Tiles of a step that was archived earlier, none if it was not; few files are opened to find it."""
+    for path in _from_step_on(run_folder, partition, started.attempt, step):
+        with open_sealed(path) as file:
+            if "step" not in file:
+                continue
+            found = (file["step"][()] == step) & (file[GROUP]["attempt"][()] == started.attempt)
+            if found.any():
+                sums = {f.name: file[GROUP]["crc32c"][f.name][int(found.argmax())] for f in started.fields}
+                return frozenset(
+                    TileRecord(field.name, offset, extent, f"{crc:08x}")
+                    for field in started.fields
+                    for (offset, extent), crc in zip(
+                        tile_offsets(field.shape, started.tiles[field.name]),
+                        sums[field.name].tolist(),
+                        strict=False,
+                    )
+                )
+    return frozenset()
+
+
+def sealed_gap(run_folder: Path, partition: int, attempt: int, step: int) -> str | None:
+    """Why a step was dropped, if the ledger says so already, None if not."""
+    for path in _from_step_on(run_folder, partition, attempt, step):
+        with open_sealed(path) as file:
+            for entry in read_ledger(file):
+                if (entry.outcome, entry.attempt, entry.step) == (Outcome.CONTROL, attempt, step):
+                    return entry.reason
+    return None
+
+
+def _from_step_on(run_folder: Path, partition: int, attempt: int, step: int) -> Iterator[Path]:
+    """Sealed files that can have a step: first the one where it belongs, then those where it may have come late."""
+    paths = segment_paths(run_folder, partition)
+    place = bisect_left(paths, (attempt, step), key=_last_of)  # which only grows along a partition
+    yield from paths[place : place + 1]
+    if merged := merged_file(run_folder):
+        yield merged
+    yield from paths[place + 1 :]
 
 
 def _last_of(path: Path) -> tuple[int, int]:

@@ -15,7 +15,8 @@ from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.run_file import write_links
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.view import SealedFile, read_sealed, view_of, view_run
-from lockstream.kafka.assembler import Event, Headers
+from lockstream.kafka.assembler import Headers
+from lockstream.kafka.events import Event
 from lockstream.kafka.log import Topic
 
 MERGE_PATIENCE = 30.0  # seconds that the archiver of another partition may take to let go
@@ -79,9 +80,13 @@ class RunArchiver:
 
     @property
     def status(self) -> str:
-        """What ``run-ended`` said, once it is sealed in all partitions at hand; empty before."""
-        ends = [partition.ended for partition in self._partitions.values() if partition.has_ended]
-        return ends[0].status if len(ends) == len(self._partitions) and ends[0] else ""
+        """What ``run-ended`` said, once it is sealed in all partitions at hand; empty before.
+
+        A newer attempt reaches the partitions one after the other: all must have come to the same end.
+        """
+        ends = [p.ended for p in self._partitions.values() if p.has_ended and p.ended]
+        is_one_end = len(ends) == len(self._partitions) and len({end.attempt for end in ends}) == 1
+        return ends[0].status if is_one_end else ""
 
     def take(self, partition: int, offset: int, headers: Headers, value: bytes | None) -> Iterator[Event]:
         """Archive one record; see `PartitionArchiver.take`."""

@@ -18,6 +18,7 @@ from lockstream.kafka.archive.layout import RUN_FILE, UNSEALED, replace, segment
 from lockstream.kafka.archive.ledger import in_order
 from lockstream.kafka.archive.recovery import open_sealed
 from lockstream.kafka.archive.segment import create_field
+from lockstream.kafka.archive.steering import write_steering
 from lockstream.kafka.archive.view import RunView, ledger_of
 
 
@@ -37,6 +38,7 @@ def write_links(run_folder: Path, view: RunView) -> Path:
     started = view.newest
     with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
         file.attrs["run"] = view.source.run
+        write_steering(file, view.steered)  # copied: links to texts of any length are not to be had
         if started is not None:
             _describe(file, started, view)
             _link(file, "time", (), variables.FLOAT, view)
@@ -64,8 +66,11 @@ def write_merged(run_folder: Path, view: RunView) -> Path:
     temporary = _paths(run_folder)[1]
     started = view.newest
     with h5py.File(temporary, "w") as file:
-        account = Account(source=view.source, positions=_positions(view), attempts=view.attempts)
+        account = Account(
+            source=view.source, positions=_positions(view), attempts=view.attempts, steered=len(view.steered)
+        )
         write_account(file, account, in_order(ledger_of(view)))
+        write_steering(file, view.steered)
         if started is not None:
             _describe(file, started, view)
             for name in ("time", *view.diagnostics):

@@ -5,7 +5,7 @@ Whatever happens before that, Kafka still has the records and they are read agai
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -14,16 +14,17 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lockstream.bridge.messages import DTYPES, Field, Manifest, RunStarted, Tile
+from lockstream.bridge.messages import DTYPES, Field, Manifest, RunStarted, Steered, Tile, TileRecord
 from lockstream.bridge.tiles import tile_counts, tile_offsets
 from lockstream.bridge.wire import elements
 from lockstream.kafka.archive import variables
 from lockstream.kafka.archive.account import GROUP, Account, Position, Source, read_account, write_account
 from lockstream.kafka.archive.layout import UNSEALED, publish_new, segment_path
 from lockstream.kafka.archive.ledger import Entry, in_order
+from lockstream.kafka.archive.steering import write_steering
 from lockstream.kafka.archive.writeback import Writeback
-from lockstream.kafka.assembler import Step
 from lockstream.kafka.errors import ArchiveDamaged
+from lockstream.kafka.events import Step
 
 NO_FILTERS = 0xFFFF  # a chunk's filter mask: every filter of the dataset was left out
 
@@ -75,7 +76,11 @@ class SegmentWriter:
         """Digest of a step in this segment, None if it is not in it."""
         return next((m.digest for m in self._manifests if m.step == step), None)
 
-    def seal(self, position: Position, ledger: Iterable[Entry]) -> Path:
+    def tiles_of(self, step: int) -> frozenset[TileRecord]:
+        """Tiles of a step in this segment; none if it is not in it."""
+        return frozenset(tile for m in self._manifests if m.step == step for tile in m.tiles)
+
+    def seal(self, position: Position, ledger: Iterable[Entry], steered: Sequence[Steered] = ()) -> Path:
         """Finish the file, check it, and give it its name.
 
         Parameters
@@ -84,6 +89,8 @@ class SegmentWriter:
             How far the partition is accounted for with this segment.
         ledger
             What became of each of its offsets.
+        steered
+            The commands among them.
 
         Returns
         -------
@@ -96,8 +103,9 @@ class SegmentWriter:
             If what is read back is not what was written.
         """
         attempts = (self.started,) if self.started else ()
-        account = Account(source=self._source, positions=(position,), attempts=attempts)
+        account = Account(source=self._source, positions=(position,), attempts=attempts, steered=len(steered))
         write_account(self._file, account, in_order(ledger))
+        write_steering(self._file, steered)
         if self.started:
             write_scalars(self._file, self.started, self._manifests)
         self._file.close()

@@ -1,13 +1,12 @@
 """What an archive holds."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from lockstream.bridge.messages import Steered
 from lockstream.kafka.archive.layout import RUN_FILE, segment_paths
-from lockstream.kafka.archive.ledger import Entry, Outcome
+from lockstream.kafka.archive.ledger import Outcome
 from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.view import ledger_of, view_run
 from lockstream.kafka.errors import NotAnArchive
@@ -26,9 +25,11 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     steps, first_step, last_step
         How many steps, and the range of their numbers (-1 if there are none).
     gaps, quarantined
-        Steps the producer dropped, and offsets that could not be used.
-    commands
-        What was asked of the run while it went on, in the order of the log.
+        Steps the producer dropped and no newer attempt made good, and offsets that could not be used.
+    gap_steps
+        Which steps were dropped, and why.
+    steered
+        The commands that were carried out or refused, oldest attempt first.
     fields, diagnostics
         Its variables, fields with their shape, dtype and units.
     raw_bytes, stored_bytes
@@ -46,7 +47,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     last_step: int = -1
     gaps: int = 0
     quarantined: int = 0
-    commands: tuple[Steered, ...] = ()
+    gap_steps: dict[int, str] = {}
+    steered: tuple[Steered, ...] = ()
     fields: tuple[str, ...] = ()
     diagnostics: tuple[str, ...] = ()
     raw_bytes: int = 0
@@ -67,6 +69,7 @@ def describe(run_folder: Path) -> Description:
     except NotAnArchive:  # one run that has just begun must not hide all the others
         return Description(run=run_folder.name, status="unsealed")
     entries = ledger_of(view)
+    gaps = {e.step: e.reason for e in sorted(entries) if e.outcome is Outcome.CONTROL and e.step >= 0}
     newest = view.newest
     merged = merged_file(run_folder)
     files = {*segments, *([run_folder / RUN_FILE] if merged else [])}
@@ -78,9 +81,10 @@ def describe(run_folder: Path) -> Description:
         steps=len(view.steps),
         first_step=int(view.steps[0]) if len(view.steps) else -1,
         last_step=int(view.steps[-1]) if len(view.steps) else -1,
-        gaps=sum(1 for entry in entries if entry.outcome is Outcome.CONTROL and entry.step >= 0),
+        gaps=len(gaps),
+        gap_steps=gaps,
+        steered=view.steered,
         quarantined=sum(e.stop - e.first for e in entries if e.outcome is Outcome.QUARANTINED),
-        commands=commands_of(entries),
         fields=tuple(f"{f.name} {list(f.shape)} {f.dtype} [{f.units}]" for f in newest.fields)
         if newest
         else (),
@@ -89,13 +93,3 @@ def describe(run_folder: Path) -> Description:
         stored_bytes=sum(path.stat().st_size for path in files),
         is_merged=merged is not None,
     )
-
-
-def commands_of(entries: Iterable[Entry]) -> tuple[Steered, ...]:
-    """Return the commands that a ledger has, each once: every partition tells of each."""
-    found: dict[str, Steered] = {}
-    for entry in entries:
-        if entry.outcome is Outcome.CONTROL and entry.step < 0 and entry.reason:
-            command = msgspec.json.decode(entry.reason, type=Steered)
-            found.setdefault(command.id, command)
-    return tuple(found.values())

@@ -19,9 +19,11 @@ from lockstream.bridge.messages import Manifest, RunStarted, TileRecord
 from lockstream.bridge.tiles import tile_offsets
 from lockstream.bridge.wire import crc32c
 from lockstream.kafka.archive.account import GROUP, UNREADABLE, read_ledger
+from lockstream.kafka.archive.counting import archived_in, gaps_in, missing_before, missing_steps
 from lockstream.kafka.archive.layout import RUN_FILE, segment_path
 from lockstream.kafka.archive.ledger import Entry, Outcome, breaks
 from lockstream.kafka.archive.recovery import open_sealed
+from lockstream.kafka.archive.steering import read_steering, steering_faults
 from lockstream.kafka.archive.view import RunView, SealedFile, ledger_of, read_sealed, view_run
 from lockstream.kafka.errors import ArchiveDamaged, NotAnArchive
 
@@ -63,7 +65,9 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     offsets
         How many offsets of the log ended in which class.
     gaps
-        Steps that the producer said it dropped.
+        Steps that the producer said it dropped, those left out that a newer attempt made good.
+    steered
+        How many commands are kept.
     faults
         What is not as it must be; empty if all is well.
     """
@@ -74,6 +78,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     offsets: dict[str, int] = {}
     gaps: tuple[int, ...] = ()
+    steered: int = 0
     faults: tuple[FaultFound, ...] = ()
 
 
@@ -99,7 +104,8 @@ def verify_run(run_folder: Path) -> Verified:
         steps=len(view.steps),
         bytes=len(view.steps) * (view.newest.step_bytes if view.newest else 0),
         offsets={outcome.name.lower(): counts[outcome.name.lower()] for outcome in Outcome},
-        gaps=tuple(sorted({e.step for e in entries if _is_gap(e)} - set(view.steps.tolist()))),
+        gaps=tuple(sorted({step for _, step in gaps_in(entries)})),
+        steered=len(view.steered),
         faults=tuple(faults),
     )
 
@@ -110,6 +116,8 @@ def verify_file(sealed: SealedFile) -> Iterator[FaultFound]:
     with open_sealed(sealed.path) as file:
         try:
             yield from _check_ledger(sealed, read_ledger(file))
+            for sentence in steering_faults(file, sealed.steered, sealed.account.steered):
+                yield FaultFound(file=str(sealed.path), run=run, what=sentence)
             for started in sealed.account.attempts:
                 yield from _check_steps(sealed, file, started)
         except (ArchiveDamaged, *UNREADABLE) as error:
@@ -201,44 +209,13 @@ def _check_view(run_folder: Path, view: RunView, entries: list[Entry]) -> Iterat
         if file.path.name not in (RUN_FILE, name):
             what = f"bears another segment's name, its own is {name}: run.h5 links to it by name"
             yield FaultFound(**{**about, "file": str(file.path)}, what=what)
-    for sentence in filter(None, (_missing_steps(view, entries), _missing_before(view, entries))):
-        yield FaultFound(**about, what=sentence)
+    for attempt, step in sorted(gaps_in(entries) & archived_in(view)):
+        what = f"step {step} is archived, and a gap says that it was dropped"
+        yield FaultFound(**about, attempt=attempt, step=step, what=what)
+    for sentence in (missing_steps(view, entries), missing_before(view, entries)):
+        if sentence:
+            yield FaultFound(**about, what=sentence)
     yield from _check_run_file(run_folder / RUN_FILE, view)
-
-
-def _missing_steps(view: RunView, entries: list[Entry]) -> str:
-    """Say how many steps are missing of those that ``run-ended`` counts; empty if none are."""
-    if (ended := view.ended) is None:
-        return ""
-    archived = sum(int((file.attempts == ended.attempt).sum()) for file in view.files)
-    dropped = sum(1 for e in entries if _is_gap(e) and e.attempt == ended.attempt)
-    if (missing := ended.steps - archived - dropped) <= 0:
-        return ""
-    return (
-        f"{missing} steps are lost: run-ended counts {ended.steps} of attempt {ended.attempt}, {archived} are archived "
-        f"and {dropped} were dropped; 'lockstream archive quarantine list' shows what came of them"
-    )
-
-
-def _missing_before(view: RunView, entries: list[Entry]) -> str:
-    """Say how many steps are missing of those that the newest attempt took over from older ones; empty if none."""
-    newest = view.newest
-    if newest is None or newest.steps_before < 0:
-        return ""
-    archived = int((view.steps <= newest.after_step).sum())
-    gaps = {
-        e.step for e in entries if _is_gap(e) and e.attempt < newest.attempt and e.step <= newest.after_step
-    }
-    if (missing := newest.steps_before - archived - len(gaps)) <= 0:
-        return ""
-    return (
-        f"{missing} steps are lost: up to step {newest.after_step} older attempts had published {newest.steps_before}, "
-        f"{archived} are archived and {len(gaps)} were dropped"
-    )
-
-
-def _is_gap(entry: Entry) -> bool:
-    return entry.outcome is Outcome.CONTROL and entry.step >= 0
 
 
 def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
@@ -252,6 +229,7 @@ def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
             shown = np.atleast_1d(file["step"][()]) if "step" in file else np.empty(0, np.int64)
             is_of_newest = view.newest and file.attrs.get("started") == view.newest.started
             says_ended = is_of_newest and "status" in file.attrs
+            shows_commands = set(read_steering(file, view.source.run)) <= set(view.steered)
             linked = {s.file_name for name in file for s in _virtual_sources(file[name])}
     except (ArchiveDamaged, *UNREADABLE) as error:
         yield FaultFound(**about, what=f"cannot be read: {error}")
@@ -261,6 +239,8 @@ def _check_run_file(path: Path, view: RunView) -> Iterator[FaultFound]:
             yield FaultFound(**about, what=f"links to {name}, which is not there")
     if not np.isin(shown, view.steps).all() or (np.diff(shown) <= 0).any():
         yield FaultFound(**about, what="shows steps that the segments do not have, or not in order")
+    if not shows_commands:
+        yield FaultFound(**about, what="shows commands that the segments do not have")
     if says_ended and not view.ended:
         yield FaultFound(
             **about, what="says that the run has ended, the segments do not: the last is missing"

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from lockstream.bridge.messages import RunEnded, RunStarted
+from lockstream.bridge.messages import RunEnded, RunStarted, Steered
 from lockstream.kafka.archive.account import GROUP, UNREADABLE, Account, Source, read_account, read_ledger
 from lockstream.kafka.archive.layout import segment_paths
 from lockstream.kafka.archive.ledger import Entry, Outcome
 from lockstream.kafka.archive.recovery import merged_file, open_sealed
+from lockstream.kafka.archive.steering import each_once, read_steering
 from lockstream.kafka.errors import ArchiveDamaged, NotAnArchive
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -31,6 +32,8 @@ class SealedFile:
         Step number and attempt of each row, int64, (rows,).
     diagnostics
         Names of its diagnostics.
+    steered
+        Commands that were carried out or refused.
     """
 
     path: Path
@@ -38,6 +41,7 @@ class SealedFile:
     steps: Integers
     attempts: Integers
     diagnostics: tuple[str, ...]
+    steered: tuple[Steered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,15 @@ class RunView:
         """Names of all diagnostics."""
         return tuple(sorted({name for file in self.files for name in file.diagnostics}))
 
+    @property
+    def steered(self) -> tuple[Steered, ...]:
+        """The commands of all attempts, each once."""
+        return each_once(command for file in self.files for command in file.steered)
+
+    def is_superseded(self, attempt: int, step: int) -> bool:
+        """Whether a newer attempt replaced that step of an attempt, wherever it is."""
+        return any(newer.attempt > attempt and step > newer.after_step for newer in self.attempts)
+
     def runs_of_rows(self) -> Iterator[tuple[SealedFile, slice, slice]]:
         """Yield ``(file, rows in the file, positions in the view)``, both as slices with a stride.
 
@@ -135,9 +148,11 @@ def read_sealed(path: Path) -> SealedFile:
             steps, attempts = file["step"][()], file[GROUP]["attempt"][()].astype(np.int64)
             if not steps.shape == attempts.shape == (steps.size,):
                 raise ValueError(f"step {steps.shape} and attempt {attempts.shape} do not go together")
-            return SealedFile(path, account, steps, attempts, tuple(sorted(set(file) - known)))
+            diagnostics = tuple(sorted(set(file) - known))
         except UNREADABLE as error:
             raise ArchiveDamaged(f"{path}: its steps cannot be read ({error})") from None
+        steered = read_steering(file, account.source.run)
+        return SealedFile(path, account, steps, attempts, diagnostics, steered)
 
 
 def view_run(run_folder: Path) -> RunView:
@@ -173,19 +188,20 @@ def view_of(run_folder: Path, files: list[SealedFile]) -> RunView:
 
 
 def ledger_of(view: RunView) -> list[Entry]:
-    """The ledger entries of all files, those of replaced steps turned into superseded.
+    """The ledger entries of all files, those of replaced steps and gaps turned into superseded.
 
     Raises
     ------
     ArchiveDamaged
         If a ledger cannot be read.
     """
-    old = {(int(view.files[f].attempts[r]), int(view.files[f].steps[r])) for f, r in view.superseded}
     entries = []
+    newer = [(started.attempt, started.after_step) for started in view.attempts]
     for sealed in view.files:
         with open_sealed(sealed.path) as file:
             for entry in read_ledger(file):
-                is_old = entry.outcome is Outcome.ARCHIVED and (entry.attempt, entry.step) in old
+                is_step = entry.outcome in (Outcome.ARCHIVED, Outcome.CONTROL) and entry.step >= 0
+                is_old = is_step and any(entry.attempt < a and entry.step > after for a, after in newer)
                 entries.append(entry._replace(outcome=Outcome.SUPERSEDED) if is_old else entry)
     return entries
 
@@ -215,6 +231,8 @@ def _progressions(columns: Integers) -> Iterator[tuple[int, int]]:
     while first < n:
         later = changes[changes > first + 1]
         stop = int(later[0]) if len(later) else n
+        if first + 1 < n and strides[0, first] <= 0:  # a step that came late: no slice goes back
+            stop = first + 1
         yield first, stop
         first = stop
 

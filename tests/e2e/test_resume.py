@@ -152,7 +152,7 @@ def test_a_run_is_steered_and_goes_on_as_it_was_steered(
     assert resumed.returncode == 0, resumed.stderr
     follow(broker, tmp_path / "archive", runs.run_id)
     assert verified(broker, tmp_path / "archive" / runs.run_id).status == "completed"
-    commands = describe(tmp_path / "archive" / runs.run_id).commands
+    commands = describe(tmp_path / "archive" / runs.run_id).steered
     assert [command.command for command in commands] == [
         "pause", "pause", "set", "set", "every", "resume", "stop"
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from lockstream.bridge.tiles import tile_offsets, tile_shape
 from lockstream.bridge.wire import crc32c, encode
 from lockstream.kafka.archive.run_archiver import RunArchiver
 from lockstream.kafka.archive.settings import ArchiveSettings
-from lockstream.kafka.assembler import Event
+from lockstream.kafka.events import Event
 from lockstream.kafka.log import Topic
 
 Record = tuple[list[tuple[str, bytes]], bytes]

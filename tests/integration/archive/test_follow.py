@@ -34,7 +34,6 @@ from lockstream.bridge.messages import Field, run_topic
 from lockstream.kafka.archive.against_kafka import compare_with_kafka
 from lockstream.kafka.archive.archiver import Archiver, RunRefused
 from lockstream.kafka.archive.layout import segment_paths
-from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.verify import verify_run
 from lockstream.kafka.broker import BrokerInfo
@@ -293,6 +292,46 @@ def test_settings_are_checked(broker: BrokerInfo, run_id: str, tmp_path: Path) -
     assert "did you mean 'segment_bytes'" in done.stderr
 
 
+@pytest.mark.parametrize("status", ["stopped", "failed"])
+def test_until_completed_waits_for_the_next_attempt(
+    broker: BrokerInfo, run_id: str, tmp_path: Path, status: str
+) -> None:
+    """Which comes to one partition long before the other."""
+    old = a_run(run_id, partitions=2)
+    newer = replace(old, attempt=1, after_step=1, more={"steps_before": 2})
+    stored(broker, run_id, old.logs(range(4), status))
+    seen: list[str] = []
+    settings = ArchiveSettings(folder=str(tmp_path))
+    archiver = Archiver(
+        options(broker),
+        settings,
+        [run_id],
+        report=lambda _run, event: seen.append(type(event).__name__),
+        until="completed",
+    )
+    stop, done = Flag(), Flag()
+
+    def work() -> None:
+        archiver.follow(stop)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        wait_until(lambda: verify_run(tmp_path / run_id).status == status)
+        logs = newer.logs(range(2, 6))
+        produce(broker, run_id, logs[:1])
+        wait_until(lambda: seen.count("Ended") == 3)
+        assert not done.is_set()
+        produce(broker, run_id, [[], logs[1]])
+        assert done.wait(30)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert verified(broker, tmp_path / run_id).status == "completed"
+    assert_shows(tmp_path / run_id, dict.fromkeys(range(2), old) | dict.fromkeys(range(2, 6), newer))
+
+
 def test_a_stopped_archiver_has_sealed_what_is_complete(
     broker: BrokerInfo, run_id: str, tmp_path: Path
 ) -> None:
@@ -309,16 +348,3 @@ def test_a_stopped_archiver_has_sealed_what_is_complete(
     thread.join(20)
     assert not thread.is_alive()
     assert verified(broker, tmp_path / run_id).steps == 3
-
-
-def test_a_run_that_was_stopped_is_waited_for_until_it_is_completed(
-    broker: BrokerInfo, run_id: str, tmp_path: Path
-) -> None:
-    first, second = a_run(run_id), a_run(run_id, attempt=1, after_step=1)
-    stored(broker, run_id, first.logs([0, 1], "stopped"))
-    with following(broker, tmp_path, run_id, until="completed"):
-        wait_until(lambda: segment_paths(tmp_path / run_id))
-        produce(broker, run_id, second.logs([2, 3]))
-        wait_until(lambda: merged_file(tmp_path / run_id) is not None)
-    assert verified(broker, tmp_path / run_id).status == "completed"
-    assert_shows(tmp_path / run_id, {0: first, 1: first, 2: second, 3: second})

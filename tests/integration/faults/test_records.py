@@ -136,9 +136,9 @@ FAULTS: dict[str, Callable[[int], tuple[Log, list[Said]]]] = {
         [bad("before its manifest came|came before its own")] * 4,
     ),
     "a tile that comes twice": lambda step: mixed(step, {2: NOW.step(step)[1]}, {2: DUPLICATE}, WHOLE),
-    "a tile after its manifest": after_its_step(lambda step: [NOW.step(step)[1]], bad("is torn")),
+    "a tile after its manifest": after_its_step(lambda step: [NOW.step(step)[1]], DUPLICATE),
     "a late tile in the middle of the next step": lambda step: mixed(
-        step, {2: NOW.step(step - 1)[1]}, {2: bad(f"step {step - 1} is over")}, WHOLE
+        step, {2: NOW.step(step - 1)[1]}, {2: DUPLICATE}, WHOLE
     ),
     "a second manifest": after_its_step(lambda step: [NOW.step(step)[-1]], bad("torn|again")),
     "a second manifest with another digest": after_its_step(

@@ -26,8 +26,9 @@ from lockstream.kafka.archive.archiver import Archiver
 from lockstream.kafka.archive.layout import segment_paths
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.verify import verify_run
-from lockstream.kafka.assembler import Ended, Started, Step, StepAssembler
+from lockstream.kafka.assembler import StepAssembler
 from lockstream.kafka.broker import BrokerInfo, embedded_broker
+from lockstream.kafka.events import Ended, Started, Step
 from lockstream.kafka.log import offsets_available, read_range, reader
 
 PROGRAM = Path(publishing_program.__file__)

@@ -6,7 +6,8 @@ from lockstream.bridge.messages import Axis, Field
 from lockstream.kafka.analysis.analyser import Analyser
 from lockstream.kafka.analysis.errors import FieldNotAnalysable
 from lockstream.kafka.analysis.spectrum import radial_shells, radial_spectrum
-from lockstream.kafka.assembler import Step, StepAssembler
+from lockstream.kafka.assembler import StepAssembler
+from lockstream.kafka.events import Step
 
 METRES = (Axis("y", spacing=0.5, units="m"), Axis("x", spacing=0.25, units="m"))
 LINE = Field("line", (7,), "i4", axes=(Axis("cell"),))

@@ -11,7 +11,7 @@ from lockstream.kafka.analysis.analyser import Analyser
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.partition import Lost, PartitionAnalysis
 from lockstream.kafka.analysis.position import Position
-from lockstream.kafka.assembler import Dropped, Ended, Event, Fault, Started
+from lockstream.kafka.events import Dropped, Ended, Event, Fault, Started
 
 PLANE = (Field("p", (6, 8), "i2"),)
 RUN = FakeRun(fields=PLANE)  # two tiles and a manifest per step

@@ -13,28 +13,11 @@ from hypothesis import strategies as st
 from support.runs import JUNK, TWO_FIELDS, FakeRun, Log, Record, record
 
 from lockstream.bridge.messages import Field, Gap, Manifest, Steered, TileRecord
-from lockstream.kafka.assembler import (
-    Ended,
-    Event,
-    Fault,
-    Repeated,
-    Step,
-    StepAssembler,
-    Superseded,
-)
+from lockstream.kafka.assembler import StepAssembler
+from lockstream.kafka.events import Ended, Event, Fault, Repeated, Step, Superseded
 
 RUN = FakeRun(fields=TWO_FIELDS)
 NEXT = FakeRun(fields=TWO_FIELDS, attempt=1, after_step=1)
-STEERED = Steered(
-    run="fake",
-    id="c1",
-    command="set",
-    who="ada@login1",
-    sent="2026-01-01T00:00:00Z",
-    step=3,
-    key="model.F",
-    new=1,
-)
 START = record(RUN.started)
 TILES = len(RUN.tiles(0))
 
@@ -116,52 +99,38 @@ def test_nothing_belongs_to_an_attempt_that_did_not_start() -> None:
 
 
 def test_nothing_new_comes_after_the_end() -> None:
-    other_end = record(RUN.ended([0], status="stopped"))
-    events = feed([START, record(RUN.ended()), *RUN.step(0), other_end, record(STEERED)])
-    assert kinds(events) == ["Started", "Ended"] + ["Fault"] * (TILES + 2) + ["Commanded"]
+    other = record(RUN.ended(status="failed"))
+    events = feed([START, record(RUN.ended()), *RUN.step(0), record(RUN.ended()), other])
+    assert kinds(events) == ["Started", "Ended", *["Fault"] * (TILES + 1), "Duplicate", "Fault"]
 
 
-def test_what_is_sent_twice_from_first_to_last_is_all_duplicate() -> None:
-    """A spool that was drained, and drained again because nobody knew."""
+def test_all_of_it_again_after_the_end() -> None:
     gap = record(Gap(run="fake", step=1, reason="full"))
-    log = [START, *RUN.step(0), gap, record(STEERED), *RUN.step(2), record(RUN.ended([0, 1, 2]))]
-    events = feed([*log, *log])
-    first = ["Started", "Step", "Dropped", "Commanded", "Step", "Ended"]
-    assert kinds(events) == [
-        *first,
-        "Duplicate",
-        "Repeated",
-        "Duplicate",
-        "Duplicate",
-        "Repeated",
-        "Duplicate",
-    ]
-    assert [event.manifest.step for event in events if isinstance(event, Repeated)] == [0, 2]
+    log = [START, *RUN.step(0), gap, *RUN.step(2), record(RUN.ended())]
+    assert kinds(feed(log * 2))[5:] == ["Duplicate", "Repeated", "DroppedAgain", "Repeated", "Duplicate"]
 
 
-@pytest.mark.parametrize("cut", range(1, TILES + 1))
-@pytest.mark.parametrize("again", [0, 1, 2])
-def test_a_step_that_was_cut_off_and_sent_again_is_whole(cut: int, again: int) -> None:
-    """By another producer: from its beginning, or only what was missing."""
+@pytest.mark.parametrize("begin", [0, 1, 2])
+@pytest.mark.parametrize("only_missing", [True, False])
+def test_a_step_that_a_crash_tore_is_whole_when_it_was_sent_again(begin: int, only_missing: bool) -> None:
+    """Everything from step `begin` on comes again, the step in the middle of which the crash came as well."""
+    torn, again = RUN.step(2)[:2], RUN.step(2)[2 if only_missing else 0 :]
+    repeated = [one for n in range(begin, 2) for one in RUN.step(n)]
+    events = feed([START, *RUN.step(0), *RUN.step(1), *torn, START, *repeated, *again, *RUN.step(3)])
+    doubled = [] if only_missing else ["Duplicate"] * 2
+    assert kinds(events)[3:] == ["Duplicate", *["Repeated"] * (2 - begin), *doubled, "Step", "Step"]
+
+
+def test_a_command_tears_nothing() -> None:
+    done = record(Steered(run="fake", id="a", command="pause", who="eva", sent="", step=0))
     step = RUN.step(0)
-    rest = step if again == 0 else step[max(0, cut - again + 1) :]
-    events = feed([START, *step[:cut], *rest])
-    assert [kind for kind in kinds(events) if kind != "Duplicate"] == ["Started", "Step"]
+    events = feed([START, *step[:2], done, *step[2:], done])
+    assert kinds(events) == ["Started", "CommandDone", "Step", "CommandDone"]
 
 
-def test_a_command_is_told_in_the_middle_of_a_step_without_tearing_it() -> None:
-    step = RUN.step(0)
-    assert kinds(feed([START, *step[:2], record(STEERED), *step[2:]])) == ["Started", "Commanded", "Step"]
-
-
-@pytest.mark.parametrize("cut", range(TILES + 1))
-def test_whatever_an_older_attempt_still_sends_is_superseded(cut: int) -> None:
-    """Also in the middle of the newer one's step."""
-    zombie = [*RUN.step(5), record(Gap(run="fake", step=6, reason="full")), record(RUN.ended()), START]
-    new = NEXT.step(2)
-    events = feed([START, *RUN.step(0), record(NEXT.started), *new[:cut], *zombie, *new[cut:]])
-    assert [kind for kind in kinds(events) if kind != "Superseded"] == ["Started", "Step", "Started", "Step"]
-    assert kinds(events).count("Superseded") == len(zombie)
+def test_a_command_too_large_is_a_fault() -> None:
+    done = Steered(run="fake", id="a", command="set", who="eva", sent="", step=0, new="x" * (1 << 16))
+    assert "exceeds the limit" in only_fault([START, record(done)]).reason
 
 
 def test_another_run_has_no_business_here() -> None:
@@ -264,9 +233,10 @@ def test_a_step_that_comes_again_is_repeated() -> None:
 
 
 def test_a_gap_is_told_and_tears_what_is_pending() -> None:
-    first, later = (record(Gap(run="fake", step=step, reason="full")) for step in (1, 2))
-    events = feed([START, *RUN.step(0), first, *RUN.step(2)[:-1], later, *RUN.step(3)])
-    assert kinds(events) == ["Started", "Step", "Dropped", "Fault", "Dropped", "Step"]
+    gap = record(Gap(run="fake", step=1, reason="full"))
+    new = record(Gap(run="fake", step=3, reason="full"))
+    events = feed([START, *RUN.step(0), gap, *RUN.step(2)[:-1], gap, new, *RUN.step(4)])
+    assert kinds(events) == ["Started", "Step", "Dropped", "DroppedAgain", "Fault", "Dropped", "Step"]
 
 
 def test_a_newer_attempt_supersedes_what_is_pending_and_what_comes_late() -> None:
@@ -308,8 +278,8 @@ def test_resuming_anywhere_gives_the_same_events(cut: int) -> None:
     first = StepAssembler("fake")
     events = [e for offset in range(cut) for e in first.feed(offset, *log[offset])]
     begin = first.resume_offset(cut)
-    ended = next((event.message for event in events if isinstance(event, Ended)), None)
-    again = StepAssembler("fake", first.started, first.last_step, ended=ended)
+    ended = any(isinstance(event, Ended) for event in events)
+    again = StepAssembler("fake", first.started, first.last_step, RUN.ended(range(3)) if ended else None)
     events = [event for event in events if event.offsets[0] < begin]
     events += [e for offset in range(begin, len(log)) for e in again.feed(offset, *log[offset])]
     assert kinds(events) == kinds(feed(log))

@@ -18,8 +18,8 @@ from lockstream.kafka.archive.recovery import account_of, open_sealed
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.verify import verify_file
 from lockstream.kafka.archive.view import read_sealed
-from lockstream.kafka.assembler import Event
 from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused
+from lockstream.kafka.events import Event
 
 SOURCE = Source("fake", "lockstream.run.fake", "topic-1", "cluster-1")
 RUN = FakeRun(fields=TWO_FIELDS)

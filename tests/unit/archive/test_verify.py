@@ -10,11 +10,9 @@ import h5py
 import numpy as np
 import pytest
 from support.programs import LOCKSTREAM, run
-from support.runs import TWO_FIELDS, FakeRun, archive, record
+from support.runs import TWO_FIELDS, FakeRun, archive
 
-from lockstream.bridge.messages import Steered
 from lockstream.kafka.archive.layout import segment_paths
-from lockstream.kafka.archive.show import describe
 from lockstream.kafka.archive.verify import Verified, verify_run
 
 RUN = FakeRun(fields=TWO_FIELDS)
@@ -40,42 +38,6 @@ def victim(request: pytest.FixtureRequest, whole: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def linked(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole / "links" / "fake", tmp_path / "fake"))
-
-
-def test_steps_that_a_newer_attempt_took_over_must_be_there(tmp_path: Path) -> None:
-    """A checkpoint knows how many steps had been published before it."""
-    for published, faults in (
-        (3, []),
-        (4, ["1 steps are lost: up to step 2 older attempts had published 4"]),
-    ):
-        new = FakeRun(fields=TWO_FIELDS, attempt=1, after_step=2, more={"steps_before": published})
-        log = [*RUN.logs(range(4), None)[0], *new.logs([3, 4])[0]]
-        archive(tmp_path / str(published), [log], on_end="links")
-        found = verify_run(tmp_path / str(published) / "fake")
-        assert [fault.what.partition(",")[0] for fault in found.faults] == faults
-        assert found.steps == 5
-
-
-def test_commands_are_kept_once_however_many_partitions_tell_them(tmp_path: Path) -> None:
-    run_of_two = FakeRun(fields=TWO_FIELDS, partitions=2)
-    told = Steered(
-        run="fake",
-        id="c1",
-        command="every",
-        who="ada@login1",
-        sent="2026",
-        step=1,
-        key="stream.every",
-        old=1,
-        new=2,
-    )
-    logs = run_of_two.logs(range(4), None)
-    for log in logs:
-        log += [record(told), record(told), record(run_of_two.ended(range(4)))]
-    for on_end in ("links", "merge"):
-        archive(tmp_path / on_end, logs, on_end=on_end)
-        assert describe(tmp_path / on_end / "fake").commands == (told,)
-        assert verify_run(tmp_path / on_end / "fake").faults == ()
 
 
 def a_file(folder: Path) -> Path:
