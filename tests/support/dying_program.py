@@ -1,4 +1,7 @@
-"""Publishes steps, says what this process is made of, and dies: ``dying_program.py RUN STEPS``."""
+"""Publishes steps, says what this process is made of, and dies: ``dying_program.py RUN STEPS [BROKER]``.
+
+A broker whose process id is given is stopped before the first step.
+"""
 
 import os
 import signal
@@ -8,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lockstream.bridge import Block, Field, open_stream
+from lockstream.bridge import Block, Field, StreamSettings, open_stream
 
 FIELD = Field("u", (64, 256))
 
@@ -22,7 +25,11 @@ def main() -> None:
     """Die as hard as a process can, with steps on their way."""
     from mpi4py import MPI
 
-    stream = open_stream(MPI.COMM_SELF, run=sys.argv[1], fields=[FIELD])
+    settings = StreamSettings(close_timeout=1.0) if len(sys.argv) > 3 else None
+    stream = open_stream(MPI.COMM_SELF, run=sys.argv[1], fields=[FIELD], settings=settings)
+    if settings is not None:
+        assert stream.sync(20.0)  # run-started is there; the rest will not be
+        os.kill(int(sys.argv[3]), signal.SIGSTOP)
     for step in range(int(sys.argv[2])):
         stream.publish(step, time=float(step), blocks={"u": Block(values(step), (0, 0))})
     tasks = len(list(Path("/proc/self/task").iterdir()))

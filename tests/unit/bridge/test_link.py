@@ -203,7 +203,7 @@ def test_its_last_word_is_heard_although_it_has_gone(make: Make) -> None:
 
 @pytest.mark.parametrize(("is_users", "error"), [(True, UserError), (False, DeliveryFailed)])
 def test_a_run_that_cannot_be_opened(make: Make, is_users: bool, error: type[Exception]) -> None:
-    with pytest.raises(error, match="^nobody answers$"):
+    with pytest.raises(error, match=r"^nobody answers$"):
         make(words.Refused(text="nobody answers", is_users=is_users))
 
 

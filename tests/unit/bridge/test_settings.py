@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,17 @@ def test_a_file_that_will_not_do(tmp_path: Path, content: bytes | None, said: st
         ({"tile_bytes": 15}, "stream.tile_bytes", "16 to 1048576"),
         ({"tile_bytes": 1048577}, "stream.tile_bytes", "16 to 1048576"),
         ({"buffer_bytes": 0}, "stream.buffer_bytes", "at least 1"),
+        ({"policy": "spil"}, "stream.policy", "Invalid enum value"),
+        ({"policy": 1}, "stream.policy", "Expected `str`"),
+        ({"max_stall": 0}, "stream.max_stall", "more than 0"),
+        ({"max_stall": -1.0}, "stream.max_stall", "more than 0"),
+        ({"max_stall": math.nan}, "stream.max_stall", "seconds"),
+        ({"max_stall": math.inf}, "stream.max_stall", "seconds"),
+        ({"max_stal": 1}, "stream.max_stal", "did you mean 'max_stall'"),
+        ({"spool": 3}, "stream.spool", "Expected `str`"),
+        ({"spool_bytes": 0}, "stream.spool_bytes", "at least 1"),
+        ({"spool_bytes": 1.5}, "stream.spool_bytes", "Expected `int`"),
+        ({"require_broker": "no"}, "stream.require_broker", "Expected `bool`"),
         ({"close_timeout": 0}, "stream.close_timeout", "seconds"),
         ({"close_timeout": math.nan}, "stream.close_timeout", "seconds"),
         ({"close_timeout": math.inf}, "stream.close_timeout", "seconds"),
@@ -138,6 +150,54 @@ def test_a_key_inside_a_table_inside_a_table() -> None:
 
 def test_integers_are_taken_for_floats() -> None:
     assert convert({"close_timeout": 5}, StreamSettings).close_timeout == 5.0
+
+
+@pytest.mark.parametrize("policy", ["spill", "drop", "stop"])
+def test_policies_are_taken_from_everywhere(policy: str) -> None:
+    for tables in (
+        read_tables(None, {"LOCKSTREAM_STREAM_POLICY": policy, "LOCKSTREAM_STREAM_REQUIRE_BROKER": "false"}),
+        read_tables(None, {}, [f"stream.policy={policy}", "stream.require_broker=false"]),
+    ):
+        settings = convert(tables["stream"], StreamSettings, "stream")
+        assert (settings.policy, settings.require_broker) == (policy, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, ""),
+        ({"buffer_bytes": 1000, "spool_bytes": 6000}, ""),
+        ({"buffer_bytes": 999}, "stream.buffer_bytes = 999: one step has 1000"),
+        ({"buffer_bytes": 1000, "spool_bytes": 5999}, "stream.spool_bytes = 5999: .*6000 bytes"),
+        ({"spool_bytes": 1 << 20}, "stream.spool_bytes = 1048576: must have room"),
+    ],
+)
+def test_bounds_must_have_room_for_the_steps_in_all_slots(settings: Any, said: str) -> None:
+    """One step in the buffer, in each slot and at hand, and one more."""
+    if not said:
+        StreamSettings(**settings).check_step(1000, 3)
+        return
+    with pytest.raises(ConfigurationError, match=said):
+        StreamSettings(**settings).check_step(1000, 3)
+
+
+def test_every_key_of_the_stream_table_is_documented_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    table = page.partition("## [stream]")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", table, re.MULTILINE))
+    fields = {field.name: field for field in msgspec.structs.fields(StreamSettings)}
+    assert rows.keys() == fields.keys()
+    for key in (
+        "every",
+        "partitions",
+        "tile_bytes",
+        "buffer_bytes",
+        "max_stall",
+        "spool_bytes",
+        "close_timeout",
+    ):
+        assert rows[key] == str(fields[key].default), key
+    assert rows["policy"] == f'`"{fields["policy"].default}"`'
 
 
 def test_ours_win_over_the_users_options() -> None:
