@@ -13,8 +13,9 @@ from support.rig import FIELDS, RECORDS, RUN, SLOTS, STEP_BYTES, Rig, full, numb
 from support.runs import FakeRun
 from support.waiting import wait_until
 
+from lockstream.bridge.errors import SpoolUnwritable
 from lockstream.bridge.link_messages import Closed, Failed, Freed, Note, StopWanted, Synced
-from lockstream.bridge.messages import Gap, Manifest, RunEnded, RunStarted, Tile
+from lockstream.bridge.messages import Gap, Manifest, RunEnded, RunStarted, Steered, Tile
 from lockstream.bridge.wire import elements
 
 Make = Callable[..., Rig]
@@ -32,6 +33,10 @@ def make(tmp_path: Path) -> Iterator[Make]:
     for rig in rigs:
         rig.end()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lockstream-")]
+
+
+def refuse(*_: object) -> None:
+    raise SpoolUnwritable("the disk is gone")
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
@@ -272,11 +277,6 @@ def test_a_topic_that_will_never_be_there_stops_the_run(make: Make) -> None:
 
 
 def test_what_neither_kafka_nor_the_disk_takes_is_named(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lockstream.bridge.errors import SpoolUnwritable
-
-    def refuse(*_: object) -> None:
-        raise SpoolUnwritable("the disk is gone")
-
     rig = make(silent(), silent(), buffer_bytes=STEP_BYTES + 2048)
     full(rig, rig.fake, 0)
     monkeypatch.setattr(rig.spool, "append", refuse)
@@ -286,6 +286,85 @@ def test_what_neither_kafka_nor_the_disk_takes_is_named(make: Make, monkeypatch:
     rig.publisher.close(None, 0.1)
     assert set(rig.hear(Closed).lost) == {-1, 0, 1}, "run-started too"
     assert not rig.heard(Failed)
+
+
+def test_a_replaced_producer_needs_no_disk(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = make(silent(), FakeProducer())
+    full(rig, rig.fake, 0, 1)
+    for name in ("append", "insert"):
+        monkeypatch.setattr(rig.spool, name, refuse)
+    rig.fake.deliver(1 + RECORDS + 2)
+    rig.fake.fail(KafkaError(KafkaError.UNKNOWN_PRODUCER_ID, fatal=True))
+    rig.publish(2)
+    assert rig.close(0, 1, 2) == Closed()
+    assert numbers(rig.delivered) == [0, 1, 2]
+    assert len(rig.delivered) == 1 + 3 * RECORDS + 1, "only what was not acknowledged is sent again"
+    assert (len(rig.made), rig.counts["spilled"]) == (2, 0)
+
+
+def test_an_end_that_cannot_be_written_is_named_and_loses_nothing_else(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make(is_open=False)
+    rig.publish(0)
+    rig.hear(Freed)
+    monkeypatch.setattr(rig.spool, "append", refuse)
+    closed = rig.close(0, timeout=0.1)
+    assert (closed.lost, closed.items) == ((-1,), 2)
+    assert numbers(spooled(rig)) == [0]
+
+
+def test_a_message_that_cannot_be_written_waits_for_kafka(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make(is_open=False)
+    rig.publish(0)
+    rig.hear(Freed)
+    monkeypatch.setattr(rig.spool, "append", refuse)
+    said = {"id": "ab" * 16, "command": "checkpoint", "who": "a@b", "sent": "2026-01-01T00:00:00Z", "step": 0}
+    rig.publisher.say(Steered(run=RUN.run, attempt=0, **said))
+    assert rig.hear(StopWanted).reason == "the disk is gone"
+    rig.publisher.open_log()
+    assert rig.close(0) == Closed()
+    kinds = [type(message) for message in rig.delivered if not isinstance(message, Tile)]
+    assert kinds == [RunStarted, Manifest, Steered, RunEnded]
+
+
+def test_a_disk_that_fails_at_the_end_is_told_as_loss(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failed fdatasync(2) nobody knows what is on it."""
+    rig = make(silent(), silent())
+    full(rig, rig.fake, 0, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.spool, "sync", refuse)
+        closed = rig.close(0, 1, timeout=0.1)
+    assert (set(closed.lost), closed.reason) == ({0, 1}, "the disk is gone")
+
+
+@pytest.mark.parametrize("policy", ["spill", "drop", "stop"])
+def test_the_time_of_an_outage_is_paid_once(make: Make, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
+    fake = silent()
+    rig = make(fake, policy=policy, buffer_bytes=STEP_BYTES + 4096, max_stall=0.2)
+    paid: list[float] = []
+    wait = rig.publisher._wait_for_room
+    monkeypatch.setattr(
+        rig.publisher, "_wait_for_room", lambda patience: paid.append(patience) or wait(patience)
+    )  # type: ignore[func-returns-value]
+    full(rig, fake, 0)
+    rig.publish(1, 2, 3)
+    rig.hear(Freed, 4)
+    assert paid[:2] == [0.1, 0.1]
+    assert set(paid[2:]) <= {0.0}
+    fake.answer(True)
+    wait_until(lambda: rig.counts.get("outstanding") == 0 and rig.spool.next_item() is None)
+    rig.publish(4)
+    rig.hear(Freed, 5)
+    fake.answer(False)
+    del paid[:]
+    rig.publish(5, 6)
+    rig.hear(Freed, 7)
+    assert 0.1 in paid, "the next outage has a time of its own"
+    fake.answer(True)
+    rig.close(*range(7))
 
 
 def test_a_fault_of_the_publisher_is_told(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
