@@ -48,19 +48,27 @@ def main() -> None:
 
 def _print(results: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
-    for heading in ("ratio", "measured", "goal", "reached", "MB/s"):
+    for heading in ("ratio", "measured", "goal", "reached", "CPU", "MB/s"):
         table.add_column(heading)
     for result in results:
-        goal, reached = "", ""
-        if "goal" in result:
-            goal, is_reached = f"≥ {result['goal']}", result["ratio"] >= result["goal"]
-            reached = "yes" if is_reached else "NO"
-        elif "at_most" in result:
-            goal, is_reached = f"≤ {result['at_most']}", result["ratio"] <= result["at_most"]
-            reached = "yes" if is_reached else "NO"
+        if "ratio" not in result:
+            table.add_row(result["title"], "–", "", result["note"])
+            continue
+        cpu = f"{result['cpu']:.2f}" if "cpu" in result else ""
         rate = f"{result['megabytes_per_second']:.0f}" if "megabytes_per_second" in result else ""
-        table.add_row(result["title"], f"{result['ratio']:.2f}", goal, reached, rate)
+        table.add_row(result["title"], f"{result['ratio']:.2f}", *_against_goal(result), cpu, rate)
     Console().print(table)
+
+
+def _against_goal(result: dict[str, Any]) -> tuple[str, str]:
+    """Return the goal, a lower or an upper bound, and whether it is reached; empty if there is none."""
+    if "goal" in result:
+        goal, is_reached = f"≥ {result['goal']}", result["ratio"] >= result["goal"]
+    elif "at_most" in result:
+        goal, is_reached = f"≤ {result['at_most']}", result["ratio"] <= result["at_most"]
+    else:
+        return "", ""
+    return goal, "yes" if is_reached else "NO"
 
 
 if __name__ == "__main__":
