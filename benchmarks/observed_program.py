@@ -172,6 +172,7 @@ def _of_stream(publisher: StreamObserver | None) -> dict[str, float]:
     return {
         "dropped": summary.dropped,
         "spilled": summary.spilled,
+        "publishing": summary.publish_seconds,
         "waited": summary.wait_seconds,
         "longest_wait": summary.longest_wait_seconds,
     }

@@ -60,8 +60,8 @@ def measure(folder: Path, rounds: int = 3) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Cost of a frame in steps, median over the rounds; CPU of rank 0 in the same unit; megabytes a second until
-        all is acknowledged. What could not be measured has a note instead.
+        Cost of a frame in steps, median over the rounds; CPU of rank 0 per frame over that of a step; megabytes a
+        second until all is acknowledged. What could not be measured has a note instead.
     """
     cores = sorted(os.sched_getaffinity(0))
     results = []
@@ -106,7 +106,9 @@ def _race(place: _Place, rounds: int) -> dict[str, list[Figures]]:
 
 def _results(taken: dict[str, list[Figures]], ranks: int, setting: str) -> list[dict[str, Any]]:
     nothing = taken.pop(NOTHING)
-    step = statistics.median(run["seconds"] / run["steps"] for run in nothing)
+    step, step_cpu = (
+        statistics.median(run[key] / run["steps"] for run in nothing) for key in ("seconds", "cpu")
+    )
     costs: dict[str, list[float]] = {}
     results: list[dict[str, Any]] = []
     for way, runs in taken.items():
@@ -120,7 +122,7 @@ def _results(taken: dict[str, list[Figures]], ranks: int, setting: str) -> list[
                 "title": _title(ranks, setting, TITLES[way]),
                 "ratio": statistics.median(costs[way]),
                 "all": costs[way],
-                "cpu": statistics.median(_over(runs, nothing, "cpu", step)),
+                "cpu": statistics.median(_over(runs, nothing, "cpu", step_cpu)),
                 "step_seconds": step,
                 "runs": runs,
             }
@@ -130,6 +132,8 @@ def _results(taken: dict[str, list[Figures]], ranks: int, setting: str) -> list[
             results[-1]["megabytes_per_second"] = statistics.median(rates)
         if way == OURS:
             results[-1]["at_most"] = GOALS[setting]
+            inside = [r["publishing"] / r["frames"] / step for r in runs]
+            results[-1]["time in publish"] = statistics.median(inside)
     medians = {way: statistics.median(costs[way]) for way in OTHERS if way in costs}
     best = min(medians, key=lambda way: medians[way])
     more = [ours - other for ours, other in zip(costs[OURS], costs[best], strict=True)]
