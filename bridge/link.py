@@ -26,6 +26,7 @@ END_SECONDS = 30.0  # more than the publisher was given
 LAUNCHERS = ("PMI", "OMPI_")  # what tells a process that it is a rank, which the publisher is not
 W = TypeVar("W", bound=FromPublisher)
 _log = logging.getLogger("lockstream.bridge")
+_left_alone: list[subprocess.Popen[bytes]] = []
 
 
 class Progress(NamedTuple):
@@ -158,8 +159,10 @@ class PublisherLink:
         """Leave the publisher to itself: it delivers or spools what it has accepted, and ends."""
         self._connection.close()
         self.slots.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.5)  # reaped if it has nothing left to do
+        try:
+            self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            _left_alone.append(self._process)  # it has something left to do, and nobody waits for it
 
     @property
     def progress(self) -> Progress:
@@ -181,11 +184,13 @@ class PublisherLink:
 
     def _listen(self, timeout: float) -> list[FromPublisher]:
         """Take in what the publisher says within `timeout` seconds, or at once if it has spoken already."""
-        heard = []
+        heard: list[FromPublisher] = []
         while self._connection.poll(timeout):
             try:
                 word = words.from_publisher.decode(self._connection.recv_bytes())
             except (EOFError, OSError):
+                if heard:
+                    break  # its last words first
                 raise self._gone() from None
             self._note(word)
             heard.append(word)

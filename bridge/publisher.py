@@ -192,7 +192,9 @@ class Publisher:
                 self._submitted += 1
                 self._tell(Freed(slot=job.slot))
             case _Sync():
-                self._tell(self._sync(job.timeout))
+                answer = self._sync(job.timeout)
+                self._show()
+                self._tell(answer)
             case _Close():
                 self._tell(self._close(job.ended))
             case _:

@@ -36,12 +36,18 @@ def archive() -> None:
 @click.option(
     "--archive", "folder", type=click.Path(path_type=Path), help="The archive folder. Default: archive."
 )
+@click.option(
+    "--until",
+    type=click.Choice(["ended", "completed"]),
+    help="When a named run is done: after any end (the default), or only when it is completed, by whichever attempt.",
+)
 @click.option("--config", type=click.Path(path_type=Path), help="A TOML file with [kafka] and [archive].")
 @_set
 def follow(
     runs: tuple[str, ...],
     partitions: tuple[int, ...],
     folder: Path | None,
+    until: str | None,
     config: Path | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -51,7 +57,8 @@ def follow(
     from lockstream.kafka.archive.settings import ArchiveSettings
 
     tables = read_tables(config, overrides=overrides)
-    table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
+    given = {"folder": str(folder) if folder else None, "until": until}
+    table = tables.get("archive", {}) | {key: value for key, value in given.items() if value}
     settings = convert(table, ArchiveSettings, "archive")
     with stop_flag() as stop:
         archiver = Archiver(tables.get("kafka", {}), settings, runs, partitions, _make_report())
@@ -206,6 +213,11 @@ def _show_descriptions(descriptions: "list[Description]") -> None:
         for d in descriptions
     ]
     print_table(headings, rows)
+    for d in descriptions:
+        for c in d.commands:
+            changed = f" {c.key}: {c.old} -> {c.new}" if c.key else ""
+            became = f"refused: {c.refused}" if c.refused else f"at step {c.step}"
+            click.echo(f"{d.run}: {c.command}{changed}, by {c.who} at {c.sent}, {became}")
 
 
 def _show_verified(result: "Verified") -> None:
@@ -213,6 +225,9 @@ def _show_verified(result: "Verified") -> None:
     for fault in result.faults:
         where = f" (offsets {fault.offsets[0]}..{fault.offsets[1]})" if fault.offsets else ""
         click.echo(f"FAULT {fault.file}: {fault.what}{where}")
+    if result.gaps:
+        named = ", ".join(map(str, result.gaps[:10])) + (", …" if len(result.gaps) > 10 else "")
+        click.echo(f"{result.run}: {len(result.gaps)} steps were dropped by the simulation's bridge: {named}")
     verdict = f"{len(result.faults)} FAULTS" if result.faults else "nothing lost, duplicated or torn"
     click.echo(
         f"{result.run}: {result.steps} steps, {result.bytes / 1e6:.1f} MB, offsets: {classes or 'none'}; {verdict}"

@@ -255,7 +255,8 @@ class Archiver:
     def _finish_if_due(self, consumer: Consumer, run: RunArchiver) -> None:
         if not {(run.topic.name, p) for p in run.next_offsets} <= self._read_to_end:
             return  # a run that ended may go on behind that, with its next attempt
-        if run.status == "completed" or (run.status and self._wanted):
+        is_over = run.status and self._wanted and self._settings.until == "ended"
+        if run.status == "completed" or is_over:
             run.finish()
             self._done.add(run.topic.run)
             self._let_go(consumer, run)

@@ -45,6 +45,7 @@ def assert_nothing_runs(folder: Path) -> None:
     assert embedded.status(folder / "broker").info is None
 
 
+@pytest.mark.drill
 @pytest.mark.timeout(300)
 def test_the_bridge_loses_nothing_while_the_link_or_the_broker_is_gone(tmp_path: Path) -> None:
     faults = ("--only", "black-hole", "--only", "gone-at-end")

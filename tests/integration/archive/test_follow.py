@@ -34,6 +34,7 @@ from lockstream.bridge.messages import Field, run_topic
 from lockstream.kafka.archive.against_kafka import compare_with_kafka
 from lockstream.kafka.archive.archiver import Archiver, RunRefused
 from lockstream.kafka.archive.layout import segment_paths
+from lockstream.kafka.archive.recovery import merged_file
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.archive.verify import verify_run
 from lockstream.kafka.broker import BrokerInfo
@@ -308,3 +309,16 @@ def test_a_stopped_archiver_has_sealed_what_is_complete(
     thread.join(20)
     assert not thread.is_alive()
     assert verified(broker, tmp_path / run_id).steps == 3
+
+
+def test_a_run_that_was_stopped_is_waited_for_until_it_is_completed(
+    broker: BrokerInfo, run_id: str, tmp_path: Path
+) -> None:
+    first, second = a_run(run_id), a_run(run_id, attempt=1, after_step=1)
+    stored(broker, run_id, first.logs([0, 1], "stopped"))
+    with following(broker, tmp_path, run_id, until="completed"):
+        wait_until(lambda: segment_paths(tmp_path / run_id))
+        produce(broker, run_id, second.logs([2, 3]))
+        wait_until(lambda: merged_file(tmp_path / run_id) is not None)
+    assert verified(broker, tmp_path / run_id).status == "completed"
+    assert_shows(tmp_path / run_id, {0: first, 1: first, 2: second, 3: second})
