@@ -127,7 +127,9 @@ def _results(taken: dict[str, list[Figures]], ranks: int, setting: str) -> list[
                 "runs": runs,
             }
         )
-        if way != AGAIN:
+        if way == AGAIN:
+            results[-1]["runs without output"] = nothing
+        else:
             rates = [r["frames"] * FRAME_BYTES / (r["seconds"] + r["closing"]) / 1e6 for r in runs]
             results[-1]["megabytes_per_second"] = statistics.median(rates)
         if way == OURS:
