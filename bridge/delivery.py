@@ -12,6 +12,7 @@ from lockstream.bridge.spool import Spool
 AT_ONCE = 4 << 20  # bytes read back from the spool before looking at anything else
 MARGIN = 1 << 20  # bytes: frames and headers around the records
 FOR_EVER = float("inf")
+OTHER = -1  # in the place of a step's number: a message of another kind
 
 
 class Delivery:
@@ -135,9 +136,10 @@ class Delivery:
         if (error := self._outbox.error) is not None:
             if self._outbox.is_refused:
                 self.refusal = f"Kafka refused it: {error.str()}"
+                self.evacuate()
             else:
                 self.recoveries.append(error.str())
-            self.evacuate()
+                self._outbox.send_again()
         sent = 0
         while sent < AT_ONCE and self._can_drain() and (item := self.spool.next_item()) is not None:
             seq, records = item[0], [Record(*record[1:]) for record in item[1]]
@@ -166,6 +168,11 @@ class Delivery:
                 self.spilled += 1
         if items:
             self.spool.rewind(min(items))
+
+    def give_up_spooled(self) -> None:
+        """The disk has failed: nobody can know what it holds of this attempt."""
+        with self._changed:
+            self.lost += self._spooled.values()
 
     @property
     def can_evacuate(self) -> bool:

@@ -122,7 +122,7 @@ class Closed(_Word, frozen=True, kw_only=True):
     Parameters
     ----------
     lost
-        Steps that are neither acknowledged nor spooled.
+        Steps that are neither acknowledged nor spooled; -1 for a message of another kind.
     spool
         The folder that holds what Kafka did not take, if it holds anything.
     items, nbytes

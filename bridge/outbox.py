@@ -113,11 +113,12 @@ class Outbox:
         self, seq: int, records: Sequence[Record], nbytes: int, *, step: int = -1, is_spooled: bool = False
     ) -> None:
         """Hand an item to librdkafka; the values may be overwritten when this returns."""
+        item = Item(seq, len(records), nbytes, step, is_spooled)
         with self._changed:
-            self._items[seq] = Item(seq, len(records), nbytes, step, is_spooled)
+            self._items[seq] = item
             self.nbytes += nbytes
         for number, record in enumerate(records):
-            self._produce(seq, number, record)
+            self._produce(item, number, record)
 
     @property
     def oldest(self) -> int | None:
@@ -157,6 +158,12 @@ class Outbox:
         self._producer = self._start_producer()
         return dict(sorted(items.items()))
 
+    def send_again(self) -> None:
+        """Begin anew with another producer, and give it in the same order what is not acknowledged."""
+        for item in self.take_back().values():
+            records = [item.returned[number] for number in sorted(item.returned)]
+            self.send(item.seq, records, item.nbytes, step=item.step, is_spooled=item.is_spooled)
+
     def stop(self) -> None:
         """End the thread; what is on its way is given up."""
         self._stopped = True
@@ -164,11 +171,11 @@ class Outbox:
         self._producer.purge()
         self._producer.poll(0)
 
-    def _produce(self, seq: int, number: int, record: Record) -> None:
+    def _produce(self, item: Item, number: int, record: Record) -> None:
         kept = record._replace(value=None)  # librdkafka has a copy of the value
 
         def report(error: KafkaError | None, message: Any) -> None:
-            self._reported(seq, number, kept, error, message)
+            self._reported(item, number, kept, error, message)
 
         while not self._stopped:
             try:
@@ -182,17 +189,18 @@ class Outbox:
             except BufferError:  # librdkafka's queue is full for a moment: the poller empties it
                 time.sleep(0.001)
             except KafkaException as refusal:
-                self._reported(seq, number, record, refusal.args[0], None)
+                self._reported(item, number, record, refusal.args[0], None)
                 return
             else:
                 return
 
     def _reported(
-        self, seq: int, number: int, record: Record, error: KafkaError | None, message: Any
+        self, item: Item, number: int, record: Record, error: KafkaError | None, message: Any
     ) -> None:
         """Count one delivery report; an item is acknowledged when all of its records are."""
         with self._changed:
-            item = self._items[seq]
+            if self._items.get(item.seq) is not item:
+                return  # taken back before librdkafka had a word for it
             item.waiting_for -= 1
             if error is not None:
                 value = message.value() if message is not None else bytes(memoryview(record.value))
@@ -200,7 +208,7 @@ class Outbox:
                 if error.code() not in _GIVEN_UP:
                     self._note(error)
             if item.waiting_for == 0 and not item.returned:
-                del self._items[seq]
+                del self._items[item.seq]
                 self.nbytes -= item.nbytes
                 self._acknowledged(item)
             if item.waiting_for == 0 or error is not None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from lockstream.bridge.delivery import FOR_EVER, Delivery
+from lockstream.bridge.delivery import FOR_EVER, OTHER, Delivery
 from lockstream.bridge.errors import SpoolUnwritable
 from lockstream.bridge.frames import Arrays, Step, step_messages
 from lockstream.bridge.link_messages import Closed, Failed, Freed, FromPublisher, Note, StopWanted, Synced
@@ -248,10 +248,17 @@ class Publisher:
     def _send_message(self, message: JsonMessage, partitions: Sequence[int]) -> None:
         headers, value = encode(message)
         records = [Record(partition, headers, value) for partition in partitions]
-        if self._delivery.takes_live:
-            self._delivery.send(records, CONTROL_BYTES)
-        else:
-            self._delivery.put_aside(records)
+        delivery = self._delivery
+        if not delivery.takes_live:
+            try:
+                delivery.put_aside(records)
+                return
+            except SpoolUnwritable as error:
+                self._want_stop(str(error))
+            if not delivery.wait(lambda: delivery.takes_live, lambda: self._deadline):
+                delivery.lost.append(OTHER)
+                return
+        delivery.send(records, CONTROL_BYTES)
 
     @property
     def _partition(self) -> int:
@@ -288,19 +295,28 @@ class Publisher:
             if delivery.refusal or time.monotonic() >= self._deadline:
                 break
             self._tell(Note(text=f"waiting for Kafka: {self._on_its_way()}"))
+        if not delivery.is_done:
+            delivery.evacuate()
+        problem = self._sync_spool()
         self._show()
-        if delivery.is_done:
-            return Closed(lost=tuple(delivery.lost))
-        delivery.evacuate()
-        delivery.spool.sync()
-        self._show()
+        if delivery.is_done and not delivery.lost:
+            return Closed()
         return Closed(
-            lost=tuple(step for step in delivery.lost if step >= 0),
+            lost=tuple(delivery.lost),
             spool=str(delivery.spool.folder),
             items=delivery.spool.items,
             nbytes=delivery.spool.used_bytes,
-            reason=delivery.refusal or "Kafka did not take it in time",
+            reason=problem or delivery.refusal or "Kafka did not take it in time",
         )
+
+    def _sync_spool(self) -> str:
+        """Put the spool on the disk; what may not be there counts as lost. Returns why."""
+        try:
+            self._delivery.spool.sync()
+        except SpoolUnwritable as error:
+            self._delivery.give_up_spooled()
+            return str(error)
+        return ""
 
     def _is_done_before(self, moment: float) -> bool:
         return self._delivery.wait(lambda: self._delivery.is_done, lambda: min(moment, self._deadline))

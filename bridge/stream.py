@@ -414,7 +414,7 @@ def _kind(failure: LockstreamError) -> str:
 
 
 def _named(steps: Sequence[int]) -> str:
-    named = ", ".join(f"step {step}" for step in steps[:10])
+    named = ", ".join(f"step {step}" if step >= 0 else "a message about the run" for step in steps[:10])
     return named + (", …" if len(steps) > 10 else "")
 
 

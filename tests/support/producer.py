@@ -43,18 +43,26 @@ class FakeProducer:
         How often the queue is said to be full.
     fails
         Raised by the `fails_at`-th call of `produce`.
+    unheard
+        So many of the records that are reported as failed Kafka has stored all the same.
     """
 
     def __init__(
-        self, *, delivers: bool = True, full: int = 0, fails: Exception | None = None, fails_at: int = 0
+        self,
+        *,
+        delivers: bool = True,
+        full: int = 0,
+        fails: Exception | None = None,
+        fails_at: int = 0,
+        unheard: int = 0,
     ) -> None:
         self.sent: list[Sent] = []
         self.delivered: list[Sent] = []
         self.delivers = delivers
         self._full, self._fails, self._fails_at = full, fails, fails_at
-        self._reported = 0
-        self._is_purged = False
-        self._changed = threading.Condition()
+        self._reported, self._unheard = 0, unheard
+        self._error: KafkaError | None = None
+        self._changed, self._reporting = threading.Condition(), threading.Lock()
 
     def produce(self, topic: str, **record: Any) -> None:
         with self._changed:
@@ -70,17 +78,25 @@ class FakeProducer:
 
     def poll(self, timeout: float) -> int:
         def is_due() -> bool:
-            return (self.delivers or self._is_purged) and self._reported < len(self.sent)
+            return (self.delivers or self._error is not None) and self._reported < len(self.sent)
 
         with self._changed:
             self._changed.wait_for(is_due, timeout)
-        if self._is_purged:
-            return self.deliver(error=KafkaError(KafkaError._PURGE_QUEUE))
-        return self.deliver() if self.delivers else 0
+        return self.deliver(error=self._error) if is_due() else 0
 
     def purge(self) -> None:
+        self.fail(KafkaError(KafkaError._PURGE_QUEUE))
+
+    def fail(self, error: KafkaError) -> None:
+        """Report everything that is not delivered yet, and all that comes, as failed."""
         with self._changed:
-            self._is_purged = True
+            self._error = error
+            self._changed.notify_all()
+
+    def answer(self, delivers: bool) -> None:
+        """Deliver from here on, or do not."""
+        with self._changed:
+            self.delivers = delivers
             self._changed.notify_all()
 
     def wait_for(self, count: int) -> None:
@@ -90,11 +106,13 @@ class FakeProducer:
 
     def deliver(self, count: int | None = None, error: object = None) -> int:
         """Report the next records, or all, as delivered or failed."""
-        with self._changed:
-            stop = len(self.sent) if count is None else self._reported + count
-            due, self._reported = self.sent[self._reported : stop], stop
-        for sent in due:
-            if error is None:
-                self.delivered.append(sent)
-            sent.report(error, Reported(sent.value))
+        with self._reporting:
+            with self._changed:
+                stop = len(self.sent) if count is None else min(self._reported + count, len(self.sent))
+                due, self._reported = self.sent[self._reported : stop], stop
+            for sent in due:
+                if error is None or self._unheard > 0:
+                    self._unheard -= error is not None
+                    self.delivered.append(sent)
+                sent.report(error, Reported(sent.value))
         return len(due)
