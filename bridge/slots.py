@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,11 @@ class Slots:
             If there is not so much memory.
         """
         size = total_bytes(fields, count)
+        cure = "publish fewer fields (stream.fields), or give the job more memory"
+        if size > (available := _available_bytes()):  # asking for it would have the system kill somebody
+            raise UserError(
+                f"{count} frames take {size} bytes of shared memory, {available} are available; {cure}"
+            )
         descriptor = os.memfd_create("lockstream", os.MFD_CLOEXEC)
         try:
             os.posix_fallocate(descriptor, 0, size)  # else a lack of memory would be a SIGBUS, much later
@@ -68,8 +74,7 @@ class Slots:
         except (OSError, MemoryError) as error:
             os.close(descriptor)
             raise UserError(
-                f"{count} frames of {size // count} bytes: no shared memory for them ({error}); publish fewer "
-                "fields (stream.fields), or give the job more memory"
+                f"{count} frames of {size // count} bytes: no shared memory for them ({error}); {cure}"
             ) from None
         slots._mark[:] = np.frombuffer(os.urandom(MARK_BYTES), np.uint8)
         return slots
@@ -133,6 +138,14 @@ class Slots:
 def total_bytes(fields: Sequence[Field], count: int) -> int:
     """Return the size of the shared memory."""
     return PAGE + count * _frame_bytes(fields)
+
+
+def _available_bytes() -> int:
+    """Memory that may still be taken without pushing others out, as the kernel estimates it (proc(5), meminfo)."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _frame_bytes(fields: Sequence[Field]) -> int:
