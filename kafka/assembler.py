@@ -240,7 +240,20 @@ class StepAssembler:
             self._pending = None
         offsets = (*pending.offsets, offset)
         if reason := self._incompleteness(started, pending, manifest):
-            yield Fault(offsets=offsets, reason=reason)
+            came = tuple(tile.record for tile in pending.tiles.values())
+            if kind is Repeated and set(came) <= set(
+                manifest.tiles
+            ):  # what was sent again may be the end only
+                yield TornAgain(
+                    offsets=offsets,
+                    reason=reason,
+                    started=started,
+                    step=manifest.step,
+                    tiles=came,
+                    digest=manifest.digest,
+                )
+            else:
+                yield Fault(offsets=offsets, reason=reason)
             return
         self.last_step = max(self.last_step, manifest.step)
         tiles = tuple(pending.tiles[record.field, record.offset] for record in manifest.tiles)

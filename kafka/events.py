@@ -132,3 +132,4 @@ class TornAgain(Fault):
     started: RunStarted
     step: int
     tiles: tuple[TileRecord, ...]
+    digest: str = ""  # of the manifest that came with them, if one did

@@ -62,7 +62,7 @@ class Fates:
                 return self._of_command(event.message)
             case Started() | Ended():
                 return Outcome.CONTROL, -1, ""
-            case TornAgain() if self._has_tiles(event, segment):
+            case TornAgain() if self._has_part(event, segment):
                 return Outcome.DUPLICATE, event.step, ""
             case Fault():
                 return Outcome.QUARANTINED, -1, event.reason
@@ -74,8 +74,7 @@ class Fates:
     def _of_step(self, event: Repeated, segment: SegmentWriter | None) -> Fate:
         """Compare a step that is not beyond the last one with what was archived of it."""
         manifest, step = event.manifest, event.manifest.step
-        known = segment.digest_of(step) if segment else None
-        known = known or sealed_digest(self._run_folder, self._partition, manifest.attempt, step)
+        known = self._digest_of(manifest.attempt, step, segment)
         if known == manifest.digest:
             return Outcome.DUPLICATE, step, ""
         if known:
@@ -88,11 +87,17 @@ class Fates:
             )
         return Outcome.ARCHIVED, step, ""
 
-    def _has_tiles(self, event: TornAgain, segment: SegmentWriter | None) -> bool:
-        """Whether all tiles of a part that came again are those of the step."""
+    def _has_part(self, event: TornAgain, segment: SegmentWriter | None) -> bool:
+        """Whether all that came again of a step is the step's."""
+        if event.digest:
+            return self._digest_of(event.started.attempt, event.step, segment) == event.digest
         known = segment.tiles_of(event.step) if segment else frozenset[TileRecord]()
         known = known or sealed_tiles(self._run_folder, self._partition, event.started, event.step)
         return known.issuperset(event.tiles)
+
+    def _digest_of(self, attempt: int, step: int, segment: SegmentWriter | None) -> str | None:
+        known = segment.digest_of(step) if segment else None
+        return known or sealed_digest(self._run_folder, self._partition, attempt, step)
 
     def _of_gap(self, gap: Gap, ledger: Sequence[Entry]) -> Fate:
         """Look whether a gap that is not beyond the last step was there before."""

@@ -108,6 +108,24 @@ def test_a_crash_at_any_record(tmp_path: Path, begin: int) -> None:
         assert result.offsets["quarantined"] == 0
 
 
+@pytest.mark.parametrize("segment_bytes", [1, 1 << 30])
+@pytest.mark.parametrize("sent_again", range(1, TILES + 1))
+def test_the_end_of_a_step_that_comes_again(tmp_path: Path, sent_again: int, segment_bytes: int) -> None:
+    """Kafka had it whole, and the last acknowledgements were lost."""
+    log = [record(RUN.started), *RUN.step(0), *RUN.step(1), *RUN.step(1)[-sent_again:], *RUN.step(2)]
+    archive(tmp_path, [[*log, record(RUN.ended(range(3)))]], segment_bytes=segment_bytes)
+    result = verified(tmp_path)
+    assert (result.steps, result.status) == (3, "completed")
+    assert (result.offsets["duplicate"], result.offsets["quarantined"]) == (sent_again, 0)
+
+
+def test_a_manifest_that_comes_again_and_says_otherwise_is_quarantined(tmp_path: Path) -> None:
+    other = msgspec.structs.replace(RUN.manifest(0), time=1.0)
+    archive(tmp_path, [[record(RUN.started), *RUN.step(0), record(other), *RUN.step(1)]])
+    result = verified(tmp_path)
+    assert (result.steps, result.offsets["duplicate"], result.offsets["quarantined"]) == (2, 0, 1)
+
+
 def test_a_torn_step_that_comes_whole_behind_newer_ones(tmp_path: Path) -> None:
     log = [record(RUN.started), *RUN.step(0), *RUN.step(1)[:2], *RUN.step(2), *RUN.step(3)[:1], *RUN.step(1)]
     archive(tmp_path, [[*log, *RUN.step(3), record(RUN.ended(range(4))), *RUN.step(1)]], segment_bytes=1)
