@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-WIDTH = 140
+WIDTH = 160
 BENCHMARKS: dict[str, Callable[..., list[dict[str, Any]]]] = {
     "solving": lambda _folder, rounds=5: solving.measure(rounds),
     "publishing": publishing.measure,
@@ -59,17 +59,23 @@ def _print(results: list[dict[str, Any]]) -> None:
         cpu = f"{result['cpu']:.2f}" if "cpu" in result else ""
         rate = f"{result['megabytes_per_second']:.0f}" if "megabytes_per_second" in result else ""
         table.add_row(result["title"], f"{result['ratio']:.2f}", *_against_goal(result), cpu, rate)
-    Console(width=max(Console().width, WIDTH)).print(table)  # also into a file
+    Console(width=max(Console().width, WIDTH), markup=False).print(table)  # as wide into a file
 
 
 def _against_goal(result: dict[str, Any]) -> tuple[str, str]:
-    """Return the goal, a lower or an upper bound, and whether it is reached; empty if there is none."""
+    """Return the goal, a lower or an upper bound, and whether it is reached; empty if there is none.
+
+    A difference smaller than the noise says neither yes nor no.
+    """
     if "goal" in result:
         goal, is_reached = f"≥ {result['goal']}", result["ratio"] >= result["goal"]
     elif "at_most" in result:
         goal, is_reached = f"≤ {result['at_most']}", result["ratio"] <= result["at_most"]
     else:
         return "", ""
+    distance = abs(result["ratio"] - result.get("goal", result.get("at_most")))
+    if distance < result.get("noise", 0.0):
+        return goal, f"cannot be judged: noise ±{result['noise']:.1f}"
     return goal, "yes" if is_reached else "NO"
 
 
