@@ -135,13 +135,6 @@ class Slots:
         return frame
 
 
-def available_bytes() -> int:
-    """Return how much memory this node can still give without ending anybody."""
-    with Path("/proc/meminfo").open(encoding="ascii") as lines:
-        amounts = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    return amounts["MemAvailable"] << 10
-
-
 def total_bytes(fields: Sequence[Field], count: int) -> int:
     """Return the size of the shared memory."""
     return PAGE + count * _frame_bytes(fields)
@@ -165,10 +158,3 @@ def _padded(nbytes: int) -> int:
 
 def _itemsize(field: Field) -> int:
     return DTYPES[field.dtype].itemsize
-
-
-def _no_memory(size: int, count: int, why: str) -> UserError:
-    return UserError(
-        f"{count} frames of {size // count} bytes: no shared memory for them ({why}); publish fewer fields "
-        "(stream.fields), or give the job more memory"
-    )
