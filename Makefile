@@ -38,12 +38,12 @@ check: install  ## style, formatting, types and import rules
 	bash -n .ci/run
 
 bench: install  ## ratios on this machine, as a table and in benchmarks/results
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt openpmd-api
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 constraints: have-python  ## renew constraints.txt from the newest versions; run the tests afterwards
 	$(PYTHON) -m venv --clear build/newest
-	build/newest/bin/pip install --quiet --editable '.[dev]'
+	build/newest/bin/pip install --quiet --editable '.[dev,bench]'
 	{ sed '/^#/!d' constraints.txt; build/newest/bin/pip freeze --exclude-editable; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 

@@ -56,6 +56,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "system": platform.platform(),
         "python": platform.python_version(),
+        "load": os.getloadavg(),  # others who were at work meanwhile
         "date": time.strftime("%Y-%m-%d"),
     }
 

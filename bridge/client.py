@@ -29,14 +29,14 @@ def client_config(options: KafkaOptions, **ours: Any) -> dict[str, Any]:
     options
         Any librdkafka options; ``bootstrap.servers`` defaults to a broker on this machine.
     ours
-        Options that the caller insists on, with underscores for dots.
+        Options that the caller insists on, with underscores for dots; callbacks (``…_cb``) as they are.
 
     Raises
     ------
     ConfigurationError
         If a secret cannot be had.
     """
-    required = {key.replace("_", "."): value for key, value in ours.items()}
+    required = {key if key.endswith("_cb") else key.replace("_", "."): value for key, value in ours.items()}
     return {
         "bootstrap.servers": DEFAULT_SERVERS,
         "client.id": "lockstream",

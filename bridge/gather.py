@@ -139,7 +139,8 @@ class FrameGatherer:
     def _agree_on_places(self, blocks: Mapping[str, Block]) -> None:
         """Learn who owns what, check that it makes up the fields, and prepare the buffers."""
         mine = np.full((len(self._fields), 2, MAX_DIMENSIONS), -1, dtype=np.int64)
-        problem = next(filter(None, (_misfit(field, blocks.get(field.name)) for field in self._fields)), "")
+        problem = _stranger(blocks, self._fields)
+        problem = problem or next(filter(None, (_misfit(f, blocks.get(f.name)) for f in self._fields)), "")
         if not problem:
             for number, field in enumerate(self._fields):
                 block, rank = blocks[field.name], len(field.shape)
@@ -201,6 +202,17 @@ def _wait_all(requests: list[MPI.Request]) -> None:
 
 def _region(offset: Sequence[int], extent: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(o, o + e) for o, e in zip(offset, extent, strict=True))
+
+
+def _stranger(blocks: Mapping[str, Block], fields: Sequence[Field]) -> str:
+    """What is wrong with names and kinds of what one rank brings; empty if nothing is."""
+    names = [field.name for field in fields]
+    for name, block in blocks.items():
+        if name not in names:
+            return f"field {name!r} was not declared; declared are {', '.join(names)}"
+        if not isinstance(block, Block):
+            return f"field {name!r}: give Block(array, offset), got a {type(block).__name__}"
+    return ""
 
 
 def _misfit(field: Field, block: Block | None) -> str:

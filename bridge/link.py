@@ -46,6 +46,8 @@ class Progress(NamedTuple):
         Steps that were left out, each with a gap in the stream.
     outstanding
         Bytes sent and not acknowledged.
+    throttled_ms
+        Milliseconds by which Kafka has delayed its answers to hold a quota.
     """
 
     accepted: int
@@ -54,6 +56,7 @@ class Progress(NamedTuple):
     spilled: int
     dropped: int
     outstanding: int
+    throttled_ms: int
 
 
 class PublisherLink:
@@ -172,7 +175,7 @@ class PublisherLink:
         counted = self.slots.counted()
         return Progress(
             self._accepted,
-            *(counted[name] for name in ("acknowledged", "spooled", "spilled", "dropped", "outstanding")),
+            *(counted[name] for name in Progress._fields[1:]),
         )
 
     def _say(self, word: ToPublisher) -> None:

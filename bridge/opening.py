@@ -22,11 +22,18 @@ CONTROL_ROOM = 16 << 20  # bytes of librdkafka's queue for messages without elem
 
 
 def producer_maker(
-    settings: StreamSettings, step_bytes: int, options: KafkaOptions
+    settings: StreamSettings, step_bytes: int, options: KafkaOptions, throttled: Callable[[float], None]
 ) -> Callable[[], Producer]:
     """Return what makes idempotent producers.
 
     They try for ever: how long to wait is for the policy to say, and what is given up is taken back.
+
+    Parameters
+    ----------
+    settings, step_bytes, options
+        The ``[stream]`` table, the size of a step, the ``[kafka]`` table.
+    throttled
+        Called with the seconds of every delay by which a broker holds a quota.
 
     Raises
     ------
@@ -45,6 +52,7 @@ def producer_maker(
             message_max_bytes=MAX_MESSAGE_BYTES,
             queue_buffering_max_kbytes=(settings.buffer_bytes + step_bytes + CONTROL_ROOM) >> 10,
             queue_buffering_max_messages=MAX_QUEUED_RECORDS,
+            throttle_cb=lambda event: throttled(event.throttle_time),
         ),
     }
 

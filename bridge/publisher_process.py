@@ -115,7 +115,7 @@ class _Voice:
 
 def _open(begin: words.Begin, slots: Slots, voice: _Voice, stack: ExitStack) -> Publisher:
     settings, started = begin.settings, begin.started
-    start_producer = producer_maker(settings, started.step_bytes, begin.options)
+    start_producer = producer_maker(settings, started.step_bytes, begin.options, _throttle_count(slots))
     is_open = True
     try:
         if begin.control_topic:
@@ -133,6 +133,20 @@ def _open(begin: words.Begin, slots: Slots, voice: _Voice, stack: ExitStack) -> 
     if not is_open:
         threading.Thread(target=_open_later, args=(begin, publisher), daemon=True).start()
     return publisher
+
+
+def _throttle_count(slots: Slots) -> Callable[[float], None]:
+    """Return what counts the delays by which Kafka holds a quota; zero seconds say that one is over."""
+
+    def throttled(seconds: float) -> None:
+        if seconds > 0:
+            before = slots.counted()
+            slots.count(
+                throttled=before["throttled"] + 1,
+                throttled_ms=before["throttled_ms"] + round(seconds * 1000),
+            )
+
+    return throttled
 
 
 def _hold_spool(begin: words.Begin) -> Spool:

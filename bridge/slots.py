@@ -62,15 +62,20 @@ class Slots:
             If there is not so much memory.
         """
         size = total_bytes(fields, count)
-        if size > (free := available_bytes()):  # asked for more, the kernel ends processes before it says no
-            raise _no_memory(size, count, f"{free} bytes are available on this node")
+        cure = "publish fewer fields (stream.fields), or give the job more memory"
+        if size > (available := _available_bytes()):  # asking for it would have the system kill somebody
+            raise UserError(
+                f"{count} frames take {size} bytes of shared memory, {available} are available; {cure}"
+            )
         descriptor = os.memfd_create("lockstream", os.MFD_CLOEXEC)
         try:
             os.posix_fallocate(descriptor, 0, size)  # else a lack of memory would be a SIGBUS, much later
             slots = cls(descriptor, fields, count)
         except (OSError, MemoryError) as error:
             os.close(descriptor)
-            raise _no_memory(size, count, str(error)) from None
+            raise UserError(
+                f"{count} frames of {size // count} bytes: no shared memory for them ({error}); {cure}"
+            ) from None
         slots._mark[:] = np.frombuffer(os.urandom(MARK_BYTES), np.uint8)
         return slots
 
@@ -130,16 +135,17 @@ class Slots:
         return frame
 
 
-def available_bytes() -> int:
-    """Return how much memory this node can still give without ending anybody."""
-    with Path("/proc/meminfo").open(encoding="ascii") as lines:
-        amounts = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    return amounts["MemAvailable"] << 10
-
-
 def total_bytes(fields: Sequence[Field], count: int) -> int:
     """Return the size of the shared memory."""
     return PAGE + count * _frame_bytes(fields)
+
+
+def _available_bytes() -> int:
+    """Memory that may still be taken without pushing others out, as the kernel estimates it (proc(5), meminfo)."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _frame_bytes(fields: Sequence[Field]) -> int:
@@ -152,10 +158,3 @@ def _padded(nbytes: int) -> int:
 
 def _itemsize(field: Field) -> int:
     return DTYPES[field.dtype].itemsize
-
-
-def _no_memory(size: int, count: int, why: str) -> UserError:
-    return UserError(
-        f"{count} frames of {size // count} bytes: no shared memory for them ({why}); publish fewer fields "
-        "(stream.fields), or give the job more memory"
-    )

@@ -50,6 +50,8 @@ class StreamSummary(msgspec.Struct, frozen=True, kw_only=True):
         Steps that only the spool has, and steps that went through it at any time.
     dropped
         Steps left out, each with a gap in the stream.
+    throttled_seconds
+        By how much Kafka delayed its answers to hold a quota.
     bytes
         Raw bytes of the accepted steps.
     publish_seconds
@@ -63,6 +65,7 @@ class StreamSummary(msgspec.Struct, frozen=True, kw_only=True):
     spooled: int
     spilled: int
     dropped: int
+    throttled_seconds: float
     bytes: int
     publish_seconds: float
     wait_seconds: float
@@ -358,13 +361,14 @@ class Stream:
         return summary
 
     def _summary(self, link: PublisherLink) -> StreamSummary:
-        accepted, acknowledged, spooled, spilled, dropped, _ = link.progress
+        accepted, acknowledged, spooled, spilled, dropped, _, throttled = link.progress
         return StreamSummary(
             accepted=accepted,
             acknowledged=acknowledged,
             spooled=spooled,
             spilled=spilled,
             dropped=dropped,
+            throttled_seconds=throttled / 1000,
             bytes=accepted * link.started.step_bytes,
             publish_seconds=self._publish_seconds,
             wait_seconds=self._wait_seconds,

@@ -180,6 +180,8 @@ def _report_outage(stream: StreamSummary) -> None:
         click.echo(f"{stream.spilled} steps went through the spool, {stream.spooled} of them are still there")
     if stream.dropped:
         click.echo(f"{stream.dropped} steps were dropped; the stream has a gap for each")
+    if stream.throttled_seconds:
+        click.echo(f"Kafka held its quota against us for {stream.throttled_seconds:.3g} s in all")
     if stream.wait_seconds > 0.01:
         click.echo(f"the longest wait of a step for room was {stream.longest_wait_seconds:.3g} s")
 

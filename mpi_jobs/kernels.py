@@ -14,6 +14,7 @@ except ImportError:
     raise MissingExtra("numba", "models", "a simulation") from None
 
 F = TypeVar("F", bound=Callable[..., object])
+STRIP = 8  # rows that a reduction takes at a time: its running extremes are fetched and put back once for all of them
 
 
 def compiled(function: F) -> F:
@@ -44,22 +45,34 @@ def _compiled(function: F, fastmath: bool | set[str]) -> F:
 def interior_statistics(array: Array, ny: int, nx: int) -> tuple[float, float, float, float]:
     """Return sum, sum of squares, minimum and maximum over the interior of a padded array, in one sweep.
 
-    Sums are taken row by row in double precision, so that the error does not grow with the number of elements.
+    Sums are taken strip by strip in double precision, so that the error does not grow with the number of elements.
     A NaN or an infinity anywhere makes the sum of squares NaN or infinite; for the extremes NaNs count as
     anything. Extremes are kept per column until the end: the compiler does not vectorise a minimum within a row
     (8x slower).
     """
     total, squares = 0.0, 0.0
     low, high = array[1].copy(), array[1].copy()
-    for i in range(1, ny + 1):
-        row_total, row_squares = 0.0, 0.0
+    strips = ny // STRIP
+    for strip in range(strips):
+        strip_total, strip_squares = 0.0, 0.0
+        for j in range(1, nx + 1):
+            lowest, highest = low[j], high[j]
+            for row in range(STRIP):
+                value = array[1 + strip * STRIP + row, j]
+                wide = np.float64(value)  # float() would stay single: squares would lose half their digits
+                strip_total += wide
+                strip_squares += wide * wide
+                lowest = value if value < lowest else lowest
+                highest = value if value > highest else highest
+            low[j], high[j] = lowest, highest
+        total += strip_total
+        squares += strip_squares
+    for i in range(1 + strips * STRIP, ny + 1):
         for j in range(1, nx + 1):
             value = array[i, j]
-            wide = np.float64(value)  # float() would stay single: squares would lose half their digits
-            row_total += wide
-            row_squares += wide * wide
+            wide = np.float64(value)
+            total += wide
+            squares += wide * wide
             low[j] = value if value < low[j] else low[j]
             high[j] = value if value > high[j] else high[j]
-        total += row_total
-        squares += row_squares
     return total, squares, low[1 : nx + 1].min(), high[1 : nx + 1].max()

@@ -138,3 +138,17 @@ def test_any_strides_will_do() -> None:
     for interior in (padded[1:-1, 1:-1], padded.T[:4, ::3], padded[::-1][:4, :2]):
         gatherer.gather({"u": Block(interior, (0, 0))}, frame)
         assert frame["u"].tolist() == interior.tolist()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"v": Block(np.ones(3, "f4"), (0,))}, "field 'v' was not declared; declared are u"),
+        ({"u": np.ones((4, 2), "f4")}, r"field 'u': give Block\(array, offset\), got a ndarray"),
+    ],
+)
+def test_what_is_no_block_of_a_field_is_refused(more: dict[str, Any], said: str) -> None:
+    gatherer = FrameGatherer(FakeComm([]), [Field("u", (4, 2))])  # type: ignore[arg-type]
+    blocks = {"u": Block(np.ones((4, 2), "f4"), (0, 0))} | more
+    with pytest.raises(BlockMismatch, match=said):
+        gatherer.gather(blocks, {"u": np.zeros((4, 2), "f4")})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lockstream.mpi_jobs.fields import interiors, padded_arrays
-from lockstream.mpi_jobs.kernels import compiled, interior_statistics
+from lockstream.mpi_jobs.kernels import STRIP, compiled, interior_statistics
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -26,8 +26,9 @@ def test_arrays_have_a_halo_aligned_rows_and_staggered_beginnings(dtype: str, sh
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_statistics_leave_the_halo_out_and_are_exact_to_rounding(dtype: str) -> None:
-    shape = (37, 53)
+@pytest.mark.parametrize("rows", [1, STRIP - 1, STRIP, 2 * STRIP, 4 * STRIP + 5])
+def test_statistics_leave_the_halo_out_and_are_exact_to_rounding(dtype: str, rows: int) -> None:
+    shape = (rows, 53)
     (array,) = padded_arrays(1, shape, np.dtype(dtype))
     array[...] = np.inf
     (interior,) = interiors([array], shape)
@@ -37,6 +38,14 @@ def test_statistics_leave_the_halo_out_and_are_exact_to_rounding(dtype: str) -> 
     assert total == pytest.approx(math.fsum(values), rel=1e-14)
     assert squares == pytest.approx(math.fsum(values**2), rel=1e-14)
     assert (low, high) == (values.min(), values.max())
+
+
+@pytest.mark.parametrize("row", range(1, 2 * STRIP + 4))
+def test_extremes_are_found_in_every_row_of_a_strip_and_in_what_is_left_over(row: int) -> None:
+    shape = (2 * STRIP + 3, 5)
+    (array,) = padded_arrays(1, shape, np.dtype(np.float32))
+    array[row, 2], array[row, 4] = -3.5, 7.25
+    assert interior_statistics(array, *shape)[2:] == (-3.5, 7.25)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
