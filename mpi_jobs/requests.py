@@ -57,6 +57,7 @@ class Requests:
         self._travelling: MPI.Request | None = None
         self._before: dict[int, Any] = {}
         self._last_checkpoint = monotonic()
+        self._answered = Request.NOTHING  # of what is travelling
 
     def exchange(self) -> Request:
         """Return what any rank had heard at the last call, the same on all ranks; collective."""
@@ -65,7 +66,8 @@ class Requests:
         agreed = Request.NOTHING
         if self._travelling is not None:
             self._travelling.Wait()
-            agreed = Request(int(self._all[0]))
+            agreed = Request(int(self._all[0])) & ~self._answered
+        self._answered = Request.NOTHING
         if self._comm.rank == 0 and self._is_due():
             self._heard.append(Request.CHECKPOINT)
         self._mine[0] = 0
@@ -75,8 +77,16 @@ class Requests:
         return agreed
 
     def wrote_checkpoint(self) -> None:
-        """From now on the clock counts anew."""
+        """Whatever asked for a checkpoint up to now has got it; call it on all ranks at the same step.
+
+        A launcher's signal reaches some ranks before they exchange what they heard and some after: it would ask
+        for two, and the second would push an older one out. The clock counts anew.
+        """
         self._last_checkpoint = monotonic()
+        self._answered = Request.CHECKPOINT
+        for _ in range(len(self._heard)):
+            if stops := self._heard.popleft() & ~Request.CHECKPOINT:
+                self._heard.append(stops)
 
     def __enter__(self) -> Requests:
         usr1 = Request.STOP_BY_USR1 if self._settings.on_usr1 == "stop" else Request.CHECKPOINT

@@ -180,3 +180,43 @@ def test_the_clock_asks_for_checkpoints(comm: "MPI.Intracomm") -> None:
         assert [requests.exchange() for _ in range(3)][1:] == [Request.CHECKPOINT] * 2
     with Requests(comm, CheckpointSettings(seconds=1e6)) as requests:
         assert [requests.exchange() for _ in range(3)] == [Request.NOTHING] * 3
+
+
+def test_one_request_is_one_checkpoint_however_late_a_rank_hears_of_it(comm: "MPI.Intracomm") -> None:
+    """A launcher sends a signal to all ranks; some hear it before they exchange what they heard, some after."""
+    with Requests(comm, CheckpointSettings(on_usr1="continue")) as requests:
+        written = []
+        for step in range(8):
+            if step == (2 if comm.rank == 0 else 3):
+                signal.raise_signal(signal.SIGUSR1)
+            if Request.CHECKPOINT in requests.exchange():
+                signal.raise_signal(signal.SIGUSR1)  # while it is being written
+                written.append(step)
+                requests.wrote_checkpoint()
+        assert comm.allgather(written) == [[3]] * comm.size
+
+
+def test_a_request_after_a_checkpoint_is_a_new_one_and_a_stop_is_never_forgotten(
+    comm: "MPI.Intracomm",
+) -> None:
+    with Requests(comm, CheckpointSettings(on_usr1="continue")) as requests:
+        requests.exchange()
+        signal.raise_signal(signal.SIGTERM)
+        requests.exchange()
+        requests.wrote_checkpoint()
+        signal.raise_signal(signal.SIGUSR1)
+        assert requests.exchange() == Request.STOP_BY_TERM
+        assert requests.exchange() == Request.CHECKPOINT
+
+
+def test_the_clock_asks_once_each_time(comm: "MPI.Intracomm", monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("lockstream.mpi_jobs.requests.monotonic", lambda: now)
+    with Requests(comm, CheckpointSettings(seconds=10)) as requests:
+        written = []
+        for step in range(50):
+            if Request.CHECKPOINT in requests.exchange():
+                written.append(step)
+                requests.wrote_checkpoint()
+            now += 1.0
+        assert written == [11, 22, 33, 44], "ten seconds after the last, and a step to agree"
