@@ -9,7 +9,10 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lockstream.bridge.errors import StreamStopped
+from lockstream.bridge.messages import Steered
 from lockstream.mpi_jobs.checkpoint import FRESH, CheckpointWriter, Progress, Start, read_blocks
 from lockstream.mpi_jobs.collect import scatter_field
 from lockstream.mpi_jobs.config import Configuration, decompose
@@ -172,6 +175,7 @@ class _Loop:
         self._writer = CheckpointWriter(comm, configuration, start.attempt, is_safe)
         self.step, _, self._published, self._steps = start.progress
         self.checkpoint = start.progress.step if start.checkpoint else -1
+        self._written: tuple[Progress, Configuration] | None = None
         self._last_good = self.step
         self.snapshots, self.stopped = 0, ""
         self.times = StepTimes()
@@ -239,23 +243,30 @@ class _Loop:
         """Carry out commands; where the run is paused, until it goes on or is stopped."""
         asked = Request.NOTHING
         for turn in take_orders(self._comm, self._steering, publisher.stream.commands, self.step):
-            if turn.orders and turn.orders.checkpoint:
-                self._write_checkpoint()
+            problem = self._write_checkpoint() if turn.orders and turn.orders.checkpoint else ""
             for record in turn.records:
-                publisher.stream.record(record)
-            if self._steering.is_paused and (asked := self._requests.exchange()).reason:
-                break
+                publisher.stream.record(_answered(record, problem))
+            if self._steering.is_paused:
+                asked = self._requests.exchange()
+                if Request.CHECKPOINT in asked:
+                    self._write_checkpoint()
+                if asked.reason:
+                    break
         self._solver.model = self._steering.model
         return asked
 
-    def _write_checkpoint(self) -> None:
-        progress = Progress(self.step, self._time, self._published, self._steps)
-        problem = self._writer.write(progress, self._steering.configuration, self._solver.blocks)
+    def _write_checkpoint(self) -> str:
+        """Write a checkpoint, unless this very state has one; return why there is none, the same on all ranks."""
+        state = (Progress(self.step, self._time, self._published, self._steps), self._steering.configuration)
+        problem = ""
+        if state != self._written:
+            problem = self._writer.write(*state, self._solver.blocks)
         self._requests.wrote_checkpoint()
-        if problem:
+        if problem and self._comm.rank == 0:
             self._note(f"no checkpoint at step {self.step}, the older ones stay: {problem}")
-        else:
-            self.checkpoint = self.step
+        if not problem:
+            self._written, self.checkpoint = state, self.step
+        return problem
 
     @property
     def _time(self) -> float:
@@ -271,6 +282,13 @@ def _scatter(
     decomposition = decompose(configuration, comm.size)
     for name, mine in blocks.items():
         scatter_field(comm, decomposition, initial[name] if initial is not None else None, mine)
+
+
+def _answered(record: Steered, problem: str) -> Steered:
+    """What is said of a command, once it is known whether the checkpoint that it ordered could be written."""
+    if record.command != "checkpoint" or record.refused or not problem:
+        return record
+    return msgspec.structs.replace(record, refused=problem.replace("\0", "")[:500])
 
 
 def _closing(observer: Observer) -> Callable[..., None]:
