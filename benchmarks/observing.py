@@ -174,7 +174,9 @@ def _run(place: _Place, way: str) -> Figures | None:
         if done.returncode == NOT_INSTALLED:
             return None
         if done.returncode:
-            raise RuntimeError(f"{way}: {done.stderr[-2000:]}")
+            raise RuntimeError(
+                f"{way}: exit code {done.returncode}: {done.stdout[-1000:]}{done.stderr[-2000:]}"
+            )
         figures: Figures = json.loads(result.read_text())
         if figures.get("dropped"):
             raise RuntimeError(
