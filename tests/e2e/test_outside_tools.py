@@ -70,11 +70,11 @@ def test_kcat_lists_the_topic_with_legible_headers(published: Published) -> None
     assert listed.returncode == 0, listed.stderr
     lines = listed.stdout.splitlines()
     start, *steps, end = lines
-    assert start.startswith(f"ls-v=1.0,ls-kind=run-started,run={RUN},attempt=0 ")
-    assert end.startswith(f"ls-v=1.0,ls-kind=run-ended,run={RUN},attempt=0 ")
+    assert start.startswith(f"ls-v=1.1,ls-kind=run-started,run={RUN},attempt=0 ")
+    assert end.startswith(f"ls-v=1.1,ls-kind=run-ended,run={RUN},attempt=0 ")
     assert len(steps) == len(STEPS) * (TILES + 1)
     second_tile = (
-        f"ls-v=1.0,ls-kind=tile,run={RUN},attempt=0,step=0,field=temperature,dtype=f8,"
+        f"ls-v=1.1,ls-kind=tile,run={RUN},attempt=0,step=0,field=temperature,dtype=f8,"
         "shape=40,64,offset=10,0,extent=10,64,codec=none,raw-size=5120,crc32c="
     )
     assert steps[1].startswith(second_tile)
