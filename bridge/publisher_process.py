@@ -236,4 +236,6 @@ def _obey(connection: Connection, publisher: Publisher, close_timeout: float) ->
 
 
 if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGUSR1):  # rank 0 hears them too and says what is to be done
+        signal.signal(number, signal.SIG_IGN)
     main(int(sys.argv[1]), int(sys.argv[2]))

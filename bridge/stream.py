@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SLOTS = 3  # one is filled, one is sent, and one is there for whichever of the two is late
+STOPPED_SECONDS = 10.0
 STOPPED = -1  # in the place of a slot's number
 
 
@@ -352,7 +353,10 @@ class Stream:
             **more,
         }
         ended = run_ended(link.started, status, reason, link.progress.accepted, self._last_step, measured)
-        closed = link.close(ended, self._settings.close_timeout)
+        patience = self._settings.close_timeout
+        if status == "stopped":  # often because time is up; the next attempt delivers what is left
+            patience = min(patience, STOPPED_SECONDS)
+        closed = link.close(ended, patience)
         summary = self._summary(link)
         if closed.lost:
             raise DeliveryFailed(f"run {self._run!r}: {_named(closed.lost)} are lost: {closed.reason}")

@@ -302,6 +302,9 @@ def _effective(configuration: Configuration, about: About) -> Configuration:
                     "another run.id to begin anew"
                 )
                 raise ConfigurationError(f"{table}.{key}", now_table.get(key), problem)
+    if now["stream"]["fields"] != about.given.get("stream", {}).get("fields", []):
+        problem = "a run publishes the same fields in all attempts; leave them as they were"
+        raise ConfigurationError("stream.fields", now["stream"]["fields"], problem)
     every = configuration.stream.every
     if every == about.given.get("stream", {}).get("every"):
         every = about.effective["stream"]["every"]

@@ -119,6 +119,7 @@ def test_a_disk_that_fails_is_told_on_all_ranks(comm: "MPI.Intracomm", folder: P
         ({"model": {"pattern": "mu"}}, "model.pattern"),
         ({"run": {"seed": 3}}, "run.seed"),
         ({"run": {"model": "heat"}}, "run.model"),
+        ({"stream": {"fields": ["u"]}}, "stream.fields"),
     ],
 )
 def test_another_simulation_is_refused_by_the_key_that_differs(
