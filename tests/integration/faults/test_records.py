@@ -140,7 +140,7 @@ FAULTS: dict[str, Callable[[int], tuple[Log, list[Said]]]] = {
     "a late tile in the middle of the next step": lambda step: mixed(
         step, {2: NOW.step(step - 1)[1]}, {2: DUPLICATE}, WHOLE
     ),
-    "a second manifest": after_its_step(lambda step: [NOW.step(step)[-1]], bad("torn|again")),
+    "a second manifest": after_its_step(lambda step: [NOW.step(step)[-1]], DUPLICATE),
     "a second manifest with another digest": after_its_step(
         lambda step: [other_manifest(step)], bad("torn|again")
     ),
