@@ -1,5 +1,6 @@
 """The drill of the archiver: a paced live stream, an archiver that is killed, stopped and cut off, a verdict."""
 
+import logging
 import os
 import random
 import signal
@@ -71,6 +72,7 @@ def run_drill(folder: Path, kills: int, seed: int, say: Say) -> list[Outcome]:
     say
         Told about the progress.
     """
+    logging.getLogger("lockstream.bridge").setLevel(logging.ERROR)  # that Kafka is away is no news here
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     bench = _Bench(folder)
     with embedded.embedded_broker(folder / "broker") as broker:
@@ -141,7 +143,7 @@ def _kill_broker(bench: "_Bench", say: Say) -> Outcome:
 class _Stream:
     """Publishes random frames at a steady pace from a thread, until it is closed."""
 
-    def __init__(self, servers: str) -> None:
+    def __init__(self, servers: str, spool: Path) -> None:
         from mpi4py import MPI
 
         self.run, self.acknowledged = f"drill-{uuid.uuid4().hex[:12]}", 0
@@ -151,7 +153,7 @@ class _Stream:
             run=self.run,
             fields=[Field("u", SHAPE), Field("v", SHAPE)],
             kafka={"bootstrap.servers": servers, "reconnect.backoff.max.ms": 500},
-            settings=StreamSettings(close_timeout=END_SECONDS),
+            settings=StreamSettings(close_timeout=END_SECONDS, spool=str(spool)),
         )
         self._thread = threading.Thread(target=self._publish, daemon=True)
         self._thread.start()
@@ -189,7 +191,7 @@ class _Bench(Bench):
     @contextmanager
     def stream(self) -> Iterator[_Stream]:
         """A live stream; when the block ends, so does the run."""
-        stream = _Stream(self.servers)
+        stream = _Stream(self.servers, self.folder / "spool")
         try:
             yield stream
         except BaseException:
