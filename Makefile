@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test drill check bench constraints clean
+.PHONY: help install demo test test-deploy drill check bench constraints clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "ARGS is handed on, e.g.: make demo ARGS='--dir /scratch/demo', make test ARGS='-k halo'"
 
@@ -24,6 +24,9 @@ demo: install  ## the whole workflow on this machine, ending with a verified arc
 
 test: install  ## all tests; they start a real Kafka and mpirun
 	$(BIN)/python -m pytest $(ARGS)
+
+test-deploy: install  ## Compose, the image and Slurm, each for real on this machine; needs root and Debian's packages
+	$(BIN)/python -m pytest -m deploy $(ARGS)
 
 drill: install  ## kill, stop and cut off on purpose, and count what was lost; N=20 kills, OUTAGE=10 seconds
 	$(BIN)/lockstream drill archive --kills $(N) $(ARGS)
