@@ -10,12 +10,12 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lockstream.bridge.errors import UserError
+from lockstream.bridge.memory import available_bytes
 from lockstream.bridge.messages import DTYPES, Field
 
 Array = np.ndarray[Any, Any]
@@ -63,7 +63,7 @@ class Slots:
         """
         size = total_bytes(fields, count)
         cure = "publish fewer fields (stream.fields), or give the job more memory"
-        if size > (available := _available_bytes()):  # asking for it would have the system kill somebody
+        if size > (available := available_bytes()):  # asking for it would have the system kill somebody
             raise UserError(
                 f"{count} frames take {size} bytes of shared memory, {available} are available; {cure}"
             )
@@ -138,14 +138,6 @@ class Slots:
 def total_bytes(fields: Sequence[Field], count: int) -> int:
     """Return the size of the shared memory."""
     return PAGE + count * _frame_bytes(fields)
-
-
-def _available_bytes() -> int:
-    """Memory that may still be taken without pushing others out, as the kernel estimates it (proc(5), meminfo)."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) << 10
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _frame_bytes(fields: Sequence[Field]) -> int:
