@@ -42,9 +42,10 @@ LABEL org.opencontainers.image.title="Lockstream" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="BSD-3-Clause" \
       org.opencontainers.image.revision="$REVISION"
-# 1000 is the first ordinary user of most machines: what is written to a mounted folder is then theirs.
+# 1000 is the first ordinary user of most machines: what is written to a mounted folder is then theirs. New volumes take
+# over who may write to a folder here, and that is anybody, for those who give another --user.
 RUN useradd --uid 1000 --user-group --create-home lockstream \
-    && install --directory --owner lockstream --group lockstream /archive /spool
+    && install --directory --mode 1777 /archive /spool
 COPY --from=build /opt/lockstream /opt/lockstream
 COPY compose/kafka_answers.py /opt/lockstream/
 COPY examples /examples
