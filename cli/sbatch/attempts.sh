@@ -1,0 +1,44 @@
+
+# ---------------------------------------------------------------- one attempt
+# Slurm's signals reach this script only. It hands them on, to the simulation while that runs.
+asked='' signals=0 receiver=''
+hand_on() {
+    asked=$1 signals=$((signals + 1))
+    say "$2"
+    [[ -z $receiver ]] || kill -s "${receiver%:*}" "${receiver#*:}" 2>/dev/null
+}
+trap 'hand_on limit "the time limit is near: checkpoint, then back into the queue"' USR1
+trap 'hand_on end "told to end: checkpoint, then the end"' TERM
+
+# Waits for a process, through signals, and returns its exit code.
+await() {
+    local seen code
+    while seen=$signals; wait "$1"; code=$?; ((signals != seen)); do :; done
+    return "$code"
+}
+
+# Runs the simulation: begins it, or goes on from its last checkpoint.
+simulate() {
+    [[ -z $asked ]] || return 75
+    "$@" &
+    receiver=USR1:$!
+    [[ -z $asked ]] || kill -s USR1 $!      # asked in between
+    await $!
+    local code=$?
+    receiver=
+    return "$code"
+}
+
+# Ends this attempt. 75: stopped early in good order, so there is a next one, but not for ever.
+leave() {
+    (($1 == 75)) || exit "$1"
+    [[ $asked != end ]] || exit 143         # cancelled or preempted: Slurm knows what comes next
+    if ((${SLURM_RESTART_COUNT:-0} + 1 >= ${MAX_ATTEMPTS:-50})); then
+        say "stopped again in attempt ${MAX_ATTEMPTS:-50}; look why, and submit it again as $LOCKSTREAM_RUN_ID"
+        exit 1
+    fi
+    # Sites with RequeueExit=75 do it by themselves.
+    scontrol requeue "$SLURM_JOB_ID" ||
+        say "not put back into the queue; go on with: LOCKSTREAM_RUN_ID=$LOCKSTREAM_RUN_ID sbatch …"
+    exit 75
+}
