@@ -81,18 +81,23 @@ def test_the_grid_may_change(comm: "MPI.Intracomm", folder: Path, grids: list[tu
         assert_reads(comm, changed, checkpoint.resume(comm, changed, is_optional=False))
 
 
-def test_a_damaged_one_is_passed_over_for_the_one_before(comm: "MPI.Intracomm", folder: Path) -> None:
+@pytest.mark.parametrize("is_account", [True, False])
+def test_a_damaged_one_is_passed_over_for_the_one_before(
+    comm: "MPI.Intracomm", folder: Path, is_account: bool
+) -> None:
+    name = "checkpoint.json" if is_account else f"rank-{comm.size - 1}.h5"
     given = configure(folder)
     for step in (20, 40):
         assert write(comm, given, step) == ""
     if comm.rank == 0:
-        path = folder / "r" / "step-40" / f"rank-{comm.size - 1}.h5"
-        path.write_bytes(path.read_bytes()[:-300])
+        path = folder / "r" / "step-40" / name
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b'"time": 20.0', b'"time": 20.5') if is_account else content[:-300])
     comm.Barrier()
     start = checkpoint.resume(comm, given, is_optional=False)
     assert (start.progress.step, start.attempt) == (20, 1)
     assert len(start.notes) == 1
-    assert f"rank-{comm.size - 1}.h5" in start.notes[0]
+    assert name in start.notes[0]
     assert_reads(comm, given, start)
 
 

@@ -113,6 +113,38 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
         files.read_about(folder)
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"time": 1.5', '"time": 1.6'),
+        ('"published": 40', '"published": 41'),
+        ('"u": ', '"v": '),
+        ('"crc32c": "', '"crc": "'),
+    ],
+)
+def test_an_account_that_was_changed_is_damage(tmp_path: Path, was: str, becomes: str) -> None:
+    path = written(tmp_path) / "checkpoint.json"
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, becomes, 1))
+    with pytest.raises(CheckpointDamaged, match=r"checkpoint.json is not what was written"):
+        files.read_about(path.parent)
+
+
+def test_only_what_the_account_says_is_summed_up_not_its_spaces(tmp_path: Path) -> None:
+    path = written(tmp_path) / "checkpoint.json"
+    before = files.read_about(path.parent)
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    assert files.read_about(path.parent) == before
+
+
+def test_an_account_of_another_format_is_refused_by_its_number(tmp_path: Path) -> None:
+    path = written(tmp_path) / "checkpoint.json"
+    path.write_text(path.read_text().replace(f'"format": {files.FORMAT}', '"format": 1'))
+    with pytest.raises(CheckpointDamaged, match="format 1, this program reads"):
+        files.read_about(path.parent)
+
+
 def test_a_renamed_checkpoint_is_damage(tmp_path: Path) -> None:
     folder = written(tmp_path).rename(tmp_path / "step-41")
     with pytest.raises(CheckpointDamaged, match="that of step 40"):
