@@ -243,6 +243,9 @@ def intersection(a: Rectangle, b: Rectangle) -> Rectangle | None:
 def next_attempt(run_folder: Path, least: int) -> int:
     """Return the number of the attempt that begins now, at least `least`, and remember it: it is never given twice.
 
+    A number is claimed by a file that only one process can make, so that two starts at a time get two numbers. A
+    claim whose process died needs no care: its number is used up.
+
     Raises
     ------
     ConfigurationError
@@ -251,12 +254,22 @@ def next_attempt(run_folder: Path, least: int) -> int:
     run_folder.mkdir(parents=True, exist_ok=True)
     path = run_folder / ATTEMPTS
     number = max(least, attempts_made(run_folder))
-    unfinished = run_folder / f".{ATTEMPTS}"
+    while not _claim(run_folder, number):
+        number += 1
+    unfinished = run_folder / f".{ATTEMPTS}-{number}"
     unfinished.write_text(f"{number + 1}\n")
     _sync(unfinished)
     unfinished.replace(path)
     _sync(run_folder)
     return number
+
+
+def _claim(run_folder: Path, number: int) -> bool:
+    try:
+        os.close(os.open(run_folder / f"attempt-{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        return False
+    return True
 
 
 def attempts_made(run_folder: Path) -> int:

@@ -149,6 +149,30 @@ def test_where_there_is_none(comm: "MPI.Intracomm", folder: Path) -> None:
     assert [checkpoint.resume(comm, given, is_optional=True).attempt for _ in range(2)] == [0, 1]
 
 
+@pytest.mark.parametrize("is_optional", [True, False])
+def test_where_all_are_damaged_people_decide(comm: "MPI.Intracomm", folder: Path, is_optional: bool) -> None:
+    given = configure(folder)
+    for step in (20, 40):
+        assert write(comm, given, step) == ""
+    if comm.rank == 0:
+        for step in (20, 40):
+            (folder / "r" / f"step-{step}" / "checkpoint.json").write_text("{}")
+    comm.Barrier()
+    with pytest.raises(
+        (NoCheckpoint, UserError), match=r"step-40 is damaged.*step-20 is damaged.*remove the damaged"
+    ):
+        checkpoint.resume(comm, given, is_optional=is_optional)
+
+
+def test_an_attempt_that_died_before_its_first_checkpoint_is_counted(
+    comm: "MPI.Intracomm", folder: Path
+) -> None:
+    given = configure(folder)
+    assert checkpoint.begin(comm, given).attempt == 0
+    start = checkpoint.resume(comm, given, is_optional=True)
+    assert (start.attempt, start.progress) == (1, checkpoint.FRESH)
+
+
 def test_a_fresh_start_does_not_run_over_checkpoints(comm: "MPI.Intracomm", folder: Path) -> None:
     given = configure(folder, checkpoint={"every": 10})
     assert checkpoint.begin(comm, given).attempt == 0

@@ -1,6 +1,8 @@
 """Checkpoints on disk: what is sound is read back bit for bit, everything else is recognised."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +160,23 @@ def test_an_attempt_has_its_number_alone(tmp_path: Path) -> None:
     (tmp_path / "r" / "attempts").write_text("three\n")
     with pytest.raises(ConfigurationError, match="number of attempts"):
         files.next_attempt(tmp_path / "r", 0)
+
+
+def test_starts_at_the_same_time_get_numbers_of_their_own(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def start(_number: int) -> int:
+        together.wait(10)
+        return files.next_attempt(tmp_path / "r", 1)
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(start, range(8)))
+    assert sorted(numbers) == list(range(1, 9))
+
+
+def test_a_claim_whose_owner_died_is_a_number_that_is_used_up(tmp_path: Path) -> None:
+    (tmp_path / "attempt-0").touch()
+    assert files.next_attempt(tmp_path, 0) == 1
 
 
 def test_pieces_must_make_up_the_domain() -> None:
