@@ -175,8 +175,7 @@ def begin(comm: MPI.Intracomm, configuration: Configuration) -> Start:
                 "remove the folder"
             )
             raise ConfigurationError("run.id", configuration.run.id, problem)
-        if configuration.checkpoint.is_periodic:
-            _numbered(folder, 0)
+        _numbered(folder, 0)  # before anything is streamed: an attempt that dies at once is counted too
 
     on_root(comm, prepare)
     return Start(0, FRESH, configuration)
@@ -197,17 +196,17 @@ def resume(comm: MPI.Intracomm, configuration: Configuration, *, is_optional: bo
     Raises
     ------
     NoCheckpoint
-        If there is none.
+        If there is none, or none that is sound: what they hold is given up by people, not by a job script.
     ConfigurationError
         If the checkpoint is of something else; the text names the key.
     """
     folder = run_folder(configuration)
     steps = comm.bcast(on_root(comm, lambda: steps_in(folder)))
-    notes: list[str] = []
+    damaged: list[str] = []
     for step in steps or ():
         about, problem = _sound(comm, checkpoint_folder(folder, step))
         if about is None:
-            notes.append(f"{problem}; going on from the one before")
+            damaged.append(problem)
             continue
         effective = on_root(comm, lambda about=about: _effective(configuration, about))  # type: ignore[misc]
         number = on_root(comm, lambda about=about: _numbered(folder, about.attempt + 1))  # type: ignore[misc]
@@ -218,12 +217,12 @@ def resume(comm: MPI.Intracomm, configuration: Configuration, *, is_optional: bo
             progress,
             msgspec.convert(told[1], Configuration),
             checkpoint_folder(folder, step),
-            tuple(notes),
+            tuple(f"{problem}; going on from the one before" for problem in damaged),
         )
-    if not is_optional:
-        on_root(comm, lambda: _refuse(folder, notes))
+    if damaged or not is_optional:
+        on_root(comm, lambda: _refuse(folder, damaged))
     number = comm.bcast(on_root(comm, lambda: _numbered(folder, 0)))
-    return Start(number or 0, FRESH, configuration, None, tuple(notes))
+    return Start(number or 0, FRESH, configuration)
 
 
 def read_blocks(comm: MPI.Intracomm, start: Start, blocks: Mapping[str, Array]) -> None:
@@ -327,8 +326,8 @@ def _numbered(folder: Path, least: int) -> int:
         raise ConfigurationError("checkpoint.folder", str(folder.parent), problem) from None
 
 
-def _refuse(folder: Path, notes: list[str]) -> None:
-    raise NoCheckpoint(folder, notes)
+def _refuse(folder: Path, damaged: list[str]) -> None:
+    raise NoCheckpoint(folder, damaged)
 
 
 def _problem_of(action: Callable[[], object]) -> str:

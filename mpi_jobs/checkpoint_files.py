@@ -17,11 +17,12 @@ import msgspec
 import numpy as np
 
 from lockstream.bridge.errors import ConfigurationError
+from lockstream.bridge.wire import crc32c
 from lockstream.mpi_jobs.decomposition import Array, Rectangle
 from lockstream.mpi_jobs.errors import CheckpointDamaged
 
 ABOUT, ATTEMPTS = "checkpoint.json", "attempts"
-FORMAT = 1
+FORMAT = 2  # 1 had no checksum of its own
 MAX_ABOUT_BYTES = 64 << 20
 _NAME = re.compile(r"step-(\d{1,18})")
 
@@ -65,6 +66,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         The configuration as it was given, and as it was in effect after steering, both without secrets.
     pieces
         What the ranks wrote.
+    crc32c
+        Checksum of all the rest, see `account_checksum`; `seal` puts it in.
     """
 
     format: int = FORMAT
@@ -77,6 +80,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     given: dict[str, Any]
     effective: dict[str, Any]
     pieces: tuple[Piece, ...]
+    crc32c: str = ""
 
 
 def checkpoint_folder(run_folder: Path, step: int) -> Path:
@@ -120,7 +124,8 @@ def write_piece(folder: Path, rank: int, block: Rectangle, fields: Mapping[str, 
 def seal(unfinished: Path, final: Path, about: About) -> None:
     """Write ``checkpoint.json`` and give the checkpoint its name."""
     path = unfinished / ABOUT
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(about)) + b"\n")
+    summed = msgspec.structs.replace(about, crc32c=account_checksum(msgspec.json.encode(about)))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(summed)) + b"\n")
     _sync(path)
     _sync(unfinished)
     replaced = final.with_name(f".replaced-{final.name}")
@@ -130,6 +135,13 @@ def seal(unfinished: Path, final: Path, about: About) -> None:
     unfinished.rename(final)
     _sync(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def account_checksum(account: bytes) -> str:
+    """Return the checksum of what ``checkpoint.json`` says, however it is spaced and ordered, without ``crc32c``."""
+    said: dict[str, Any] = msgspec.json.decode(account)
+    said.pop("crc32c", None)
+    return crc32c(msgspec.json.encode(said, order="sorted"))
 
 
 def keep_newest(run_folder: Path, keep: int, newest: int) -> None:
@@ -152,11 +164,14 @@ def read_about(folder: Path) -> About:
     try:
         if path.stat().st_size > MAX_ABOUT_BYTES:
             raise CheckpointDamaged(folder, f"{ABOUT} is larger than {MAX_ABOUT_BYTES} bytes")
-        about = msgspec.json.decode(path.read_bytes(), type=About)
+        account = path.read_bytes()
+        about = msgspec.json.decode(account, type=About)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CheckpointDamaged(folder, f"{ABOUT} cannot be read: {error}") from None
     if about.format != FORMAT:
         raise CheckpointDamaged(folder, f"it has format {about.format}, this program reads {FORMAT}")
+    if about.crc32c != account_checksum(account):
+        raise CheckpointDamaged(folder, f"{ABOUT} is not what was written, its checksum differs")
     if folder.name != f"step-{about.step}":
         raise CheckpointDamaged(folder, f"it is that of step {about.step}")
     return about
@@ -228,6 +243,9 @@ def intersection(a: Rectangle, b: Rectangle) -> Rectangle | None:
 def next_attempt(run_folder: Path, least: int) -> int:
     """Return the number of the attempt that begins now, at least `least`, and remember it: it is never given twice.
 
+    A number is claimed by a file that only one process can make, so that two starts at a time get two numbers. A
+    claim whose process died needs no care: its number is used up.
+
     Raises
     ------
     ConfigurationError
@@ -236,12 +254,22 @@ def next_attempt(run_folder: Path, least: int) -> int:
     run_folder.mkdir(parents=True, exist_ok=True)
     path = run_folder / ATTEMPTS
     number = max(least, attempts_made(run_folder))
-    unfinished = run_folder / f".{ATTEMPTS}"
+    while not _claim(run_folder, number):
+        number += 1
+    unfinished = run_folder / f".{ATTEMPTS}-{number}"
     unfinished.write_text(f"{number + 1}\n")
     _sync(unfinished)
     unfinished.replace(path)
     _sync(run_folder)
     return number
+
+
+def _claim(run_folder: Path, number: int) -> bool:
+    try:
+        os.close(os.open(run_folder / f"attempt-{number}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        return False
+    return True
 
 
 def attempts_made(run_folder: Path) -> int:

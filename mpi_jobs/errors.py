@@ -70,10 +70,12 @@ class NoCheckpoint(UserError, FileNotFoundError):
 
     def __init__(self, folder: object, notes: Sequence[str]) -> None:
         found = "".join(f"; {note}" for note in notes)
-        super().__init__(
-            f"{folder}: no sound checkpoint is there{found}; start without --resume, or with --resume=auto to begin "
-            "anew where there is none"
-        )
+        cure = "start without --resume, or with --resume=auto to begin anew where there is none"
+        if notes:  # to give up what they hold is for people to decide
+            cure = (
+                "bring them back from a copy, or remove the damaged folders and begin anew with --resume=auto"
+            )
+        super().__init__(f"{folder}: no sound checkpoint is there{found}; {cure}")
 
 
 class UnknownModel(ConfigurationError):

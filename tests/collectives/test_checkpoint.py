@@ -81,18 +81,23 @@ def test_the_grid_may_change(comm: "MPI.Intracomm", folder: Path, grids: list[tu
         assert_reads(comm, changed, checkpoint.resume(comm, changed, is_optional=False))
 
 
-def test_a_damaged_one_is_passed_over_for_the_one_before(comm: "MPI.Intracomm", folder: Path) -> None:
+@pytest.mark.parametrize("is_account", [True, False])
+def test_a_damaged_one_is_passed_over_for_the_one_before(
+    comm: "MPI.Intracomm", folder: Path, is_account: bool
+) -> None:
+    name = "checkpoint.json" if is_account else f"rank-{comm.size - 1}.h5"
     given = configure(folder)
     for step in (20, 40):
         assert write(comm, given, step) == ""
     if comm.rank == 0:
-        path = folder / "r" / "step-40" / f"rank-{comm.size - 1}.h5"
-        path.write_bytes(path.read_bytes()[:-300])
+        path = folder / "r" / "step-40" / name
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b'"time": 20.0', b'"time": 20.5') if is_account else content[:-300])
     comm.Barrier()
     start = checkpoint.resume(comm, given, is_optional=False)
     assert (start.progress.step, start.attempt) == (20, 1)
     assert len(start.notes) == 1
-    assert f"rank-{comm.size - 1}.h5" in start.notes[0]
+    assert name in start.notes[0]
     assert_reads(comm, given, start)
 
 
@@ -142,6 +147,30 @@ def test_where_there_is_none(comm: "MPI.Intracomm", folder: Path) -> None:
     with pytest.raises((NoCheckpoint, UserError), match="no sound checkpoint"):
         checkpoint.resume(comm, given, is_optional=False)
     assert [checkpoint.resume(comm, given, is_optional=True).attempt for _ in range(2)] == [0, 1]
+
+
+@pytest.mark.parametrize("is_optional", [True, False])
+def test_where_all_are_damaged_people_decide(comm: "MPI.Intracomm", folder: Path, is_optional: bool) -> None:
+    given = configure(folder)
+    for step in (20, 40):
+        assert write(comm, given, step) == ""
+    if comm.rank == 0:
+        for step in (20, 40):
+            (folder / "r" / f"step-{step}" / "checkpoint.json").write_text("{}")
+    comm.Barrier()
+    with pytest.raises(
+        (NoCheckpoint, UserError), match=r"step-40 is damaged.*step-20 is damaged.*remove the damaged"
+    ):
+        checkpoint.resume(comm, given, is_optional=is_optional)
+
+
+def test_an_attempt_that_died_before_its_first_checkpoint_is_counted(
+    comm: "MPI.Intracomm", folder: Path
+) -> None:
+    given = configure(folder)
+    assert checkpoint.begin(comm, given).attempt == 0
+    start = checkpoint.resume(comm, given, is_optional=True)
+    assert (start.attempt, start.progress) == (1, checkpoint.FRESH)
 
 
 def test_a_fresh_start_does_not_run_over_checkpoints(comm: "MPI.Intracomm", folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Checkpoints on disk: what is sound is read back bit for bit, everything else is recognised."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +115,38 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
         files.read_about(folder)
 
 
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"time": 1.5', '"time": 1.6'),
+        ('"published": 40', '"published": 41'),
+        ('"u": ', '"v": '),
+        ('"crc32c": "', '"crc": "'),
+    ],
+)
+def test_an_account_that_was_changed_is_damage(tmp_path: Path, was: str, becomes: str) -> None:
+    path = written(tmp_path) / "checkpoint.json"
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, becomes, 1))
+    with pytest.raises(CheckpointDamaged, match=r"checkpoint.json is not what was written"):
+        files.read_about(path.parent)
+
+
+def test_only_what_the_account_says_is_summed_up_not_its_spaces(tmp_path: Path) -> None:
+    path = written(tmp_path) / "checkpoint.json"
+    before = files.read_about(path.parent)
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    assert files.read_about(path.parent) == before
+
+
+def test_an_account_of_another_format_is_refused_by_its_number(tmp_path: Path) -> None:
+    path = written(tmp_path) / "checkpoint.json"
+    path.write_text(path.read_text().replace(f'"format": {files.FORMAT}', '"format": 1'))
+    with pytest.raises(CheckpointDamaged, match="format 1, this program reads"):
+        files.read_about(path.parent)
+
+
 def test_a_renamed_checkpoint_is_damage(tmp_path: Path) -> None:
     folder = written(tmp_path).rename(tmp_path / "step-41")
     with pytest.raises(CheckpointDamaged, match="that of step 40"):
@@ -126,6 +160,23 @@ def test_an_attempt_has_its_number_alone(tmp_path: Path) -> None:
     (tmp_path / "r" / "attempts").write_text("three\n")
     with pytest.raises(ConfigurationError, match="number of attempts"):
         files.next_attempt(tmp_path / "r", 0)
+
+
+def test_starts_at_the_same_time_get_numbers_of_their_own(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def start(_number: int) -> int:
+        together.wait(10)
+        return files.next_attempt(tmp_path / "r", 1)
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(start, range(8)))
+    assert sorted(numbers) == list(range(1, 9))
+
+
+def test_a_claim_whose_owner_died_is_a_number_that_is_used_up(tmp_path: Path) -> None:
+    (tmp_path / "attempt-0").touch()
+    assert files.next_attempt(tmp_path, 0) == 1
 
 
 def test_pieces_must_make_up_the_domain() -> None:
