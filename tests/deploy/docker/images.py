@@ -34,14 +34,26 @@ def lockstream_image() -> str:
 
 def build_lockstream(engine: Engine) -> str:
     """Build the project's own image as a user does, or from wheels that were fetched on this machine."""
-    words = ["build", "--tag", lockstream_image(), "--build-arg", "REVISION=0123abc"]
-    if engine.is_private:
-        _make_python(engine)
-        wheels = _wheels("wheels", _needs(), "--constraint", str(PROJECT / "constraints.txt"))
-        words += ["--build-context", f"wheels={wheels}", "--build-arg", "PIP_NO_INDEX=1"]
-        words += ["--build-arg", "PIP_FIND_LINKS=/wheels"]
+    words = (
+        "build",
+        "--tag",
+        lockstream_image(),
+        "--build-arg",
+        "REVISION=0123abc",
+        *offline_options(engine),
+    )
     engine.docker(*words, PROJECT, timeout=600)
     return lockstream_image()
+
+
+def offline_options(engine: Engine) -> list[str]:
+    """What ``docker build`` of the project needs besides, where there is no internet."""
+    if not engine.is_private:
+        return []
+    _make_python(engine)
+    wheels = _wheels("wheels", _needs(), "--constraint", str(PROJECT / "constraints.txt"))
+    arguments = ("PIP_NO_INDEX=1", "PIP_FIND_LINKS=/wheels")
+    return ["--build-context", f"wheels={wheels}", *(w for a in arguments for w in ("--build-arg", a))]
 
 
 def need_kafka(engine: Engine) -> None:

@@ -87,7 +87,7 @@ class Stack:
 def stack(engine: Engine, files: Sequence[Path], **env: str) -> Iterator[Stack]:
     """A project with ports and volumes of its own; nothing of it is left after the block."""
     name = f"lockstream-test-{uuid.uuid4().hex[:8]}"
-    ports = dict(zip(PORTS, map(str, _free_ports(len(PORTS))), strict=True))
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     made = Stack(engine, files, {"COMPOSE_PROJECT_NAME": name, **ports, **env})
     try:
         yield made
@@ -95,7 +95,8 @@ def stack(engine: Engine, files: Sequence[Path], **env: str) -> Iterator[Stack]:
         made.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "10")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody uses."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -21,6 +21,7 @@ model = "gray-scott"
 steps = 2000
 [domain]
 shape = [64, 64]
+spacing = [0.01, 0.01]
 [stream]
 every = 100
 partitions = 4
@@ -71,11 +72,8 @@ def members(consumers: Stack) -> int:
 
 def has_ended(folder: Path) -> bool:
     """Whether a run is one whole file, and analysed to its end."""
-    if (
-        not (folder / "run.h5").exists()
-        or (folder / "segments").exists()
-        or not (folder / "analysis.h5").exists()
-    ):
+    is_merged = (folder / "run.h5").exists() and not any(folder.glob("segments/*"))
+    if not is_merged or not (folder / "analysis.h5").exists():
         return False
     with h5py.File(folder / "analysis.h5") as found:
         return len(found["step"]) == STEPS
