@@ -20,6 +20,11 @@ await() {
 # Runs the simulation: begins it, or goes on from its last checkpoint.
 simulate() {
     [[ -z $asked ]] || return 75
+    # MPICH names its shared memory after job and step. An attempt that was killed leaves it behind, and the next
+    # one, with the same numbers, falls over it: let each have a step number of its own.
+    if [[ $1 == srun ]]; then
+        for ((attempt = 0; attempt < ${SLURM_RESTART_COUNT:-0}; attempt++)); do srun --nodes=1 --ntasks=1 --overlap true; done
+    fi
     "$@" &
     receiver=USR1:$!
     [[ -z $asked ]] || kill -s USR1 $!      # asked in between

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -22,8 +23,10 @@ ENDED = {COMPLETED, "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
 
 # RequeueExit is not set: a job that comes back has asked for it.
 # cred_expire: a job that is put back into the queue starts only after that.
+# FirstJobId: MPICH names shared memory after the job, and finds what was left by killed ranks of another cluster's job 1.
 CONF = """\
 ClusterName=private
+FirstJobId={first_job}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser={user}
@@ -47,7 +50,7 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=1000
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
-ReturnToService=2
+ReturnToService=0
 KillWait=10
 CompleteWait=0
 MailProg=/bin/true
@@ -134,7 +137,10 @@ def _configure(folder: Path) -> None:
     # cgroup finds every process of a job; linuxproc loses those whose parent has ended.
     proctrack = "cgroup" if os.access(FREEZER, os.W_OK) else "linuxproc"
     user = Path(folder).owner()
-    conf = CONF.format(folder=folder, host=host, user=user, ports=_free_ports(3), proctrack=proctrack)
+    first = secrets.randbelow(50_000_000) + 1
+    conf = CONF.format(
+        folder=folder, host=host, user=user, ports=_free_ports(3), proctrack=proctrack, first_job=first
+    )
     (folder / "slurm.conf").write_text(conf + (LOOPBACK if is_loopback else ""))
     if proctrack == "cgroup":
         (folder / "cgroup.conf").write_text(CGROUP)
