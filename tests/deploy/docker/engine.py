@@ -9,13 +9,13 @@ import fcntl
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.programs import run
+from support.waiting import wait_until
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 REAL_IMAGES = "LOCKSTREAM_REAL_IMAGES"
@@ -156,12 +156,10 @@ def _is_running(pid: str) -> bool:
 
 
 def _wait_for_answer(daemon: subprocess.Popen[bytes], env: Mapping[str, str], log: Path) -> None:
-    limit = time.monotonic() + 60
-    while run("docker", "version", env=env).returncode != 0:
-        gone = daemon.poll() is not None
-        assert not gone, f"dockerd ended:\n{log.read_text()[-3000:]}"
-        assert time.monotonic() < limit, f"dockerd does not answer:\n{log.read_text()[-3000:]}"
-        time.sleep(0.1)
+    wait_until(
+        lambda: daemon.poll() is not None or run("docker", "version", env=env).returncode == 0, limit=60
+    )
+    assert daemon.poll() is None, f"dockerd ended:\n{log.read_text()[-3000:]}"
 
 
 def _unmount_below(folder: Path) -> None:
