@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deploy.docker.engine import REAL_IMAGES, Engine, private_engine, user_engine
+from deploy.docker.engine import REAL_IMAGES, Engine, missing_for_private_engine, private_engine, user_engine
 from deploy.docker.images import build_lockstream, need_jupyter, need_kafka
 
 HERE = Path(__file__).parent
@@ -27,7 +27,10 @@ def engine() -> Iterator[Engine]:
     With LOCKSTREAM_REAL_IMAGES=1 it is the user's own, which pulls the real images; without, a private one with
     stand-ins of the same names, which needs no internet beyond the packages of Debian, PyPI and Maven Central.
     """
-    with user_engine() if os.environ.get(REAL_IMAGES) else private_engine() as found:
+    wants_real = bool(os.environ.get(REAL_IMAGES))
+    if not wants_real and (missing := missing_for_private_engine()):
+        pytest.skip(f"a private engine needs {missing}; or set {REAL_IMAGES}=1 where docker can pull images")
+    with user_engine() if wants_real else private_engine() as found:
         need_kafka(found)
         yield found
 

@@ -7,14 +7,15 @@ is mounted any more. Its images stay in the cache.
 
 import fcntl
 import os
+import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.programs import run
+from support.waiting import wait_until
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 REAL_IMAGES = "LOCKSTREAM_REAL_IMAGES"
@@ -49,6 +50,14 @@ class Engine:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of this machine where the published ports are."""
         return run(*self.prefix, *command, env=env, timeout=timeout)
+
+
+def missing_for_private_engine() -> str:
+    """What this machine lacks for an engine of our own; nothing if it can have one."""
+    if os.geteuid() != 0:
+        return "root"
+    tools = {"docker": "docker.io", "debootstrap": "debootstrap", "iptables": "iptables", "ip": "iproute2"}
+    return ", ".join(package for tool, package in tools.items() if shutil.which(tool) is None)
 
 
 def cache_folder() -> Path:
@@ -132,17 +141,25 @@ def _daemon(folder: Path, prefix: Sequence[str], env: Mapping[str, str]) -> Iter
 
 def _forget_the_dead(folder: Path) -> None:
     """Remove what a killed daemon left: the engine takes a process that nobody has buried for a running daemon."""
-    for name in ("pid", "docker.sock", "exec/containerd/containerd.pid"):
-        (folder / name).unlink(missing_ok=True)
+    for name in ("pid", "exec/containerd/containerd.pid"):
+        file = folder / name
+        if file.exists() and _is_running(pid := file.read_text().strip()):
+            raise AssertionError(f"process {pid} of {file} still runs, from tests that were killed: end it")
+        file.unlink(missing_ok=True)
+    (folder / "docker.sock").unlink(missing_ok=True)
+
+
+def _is_running(pid: str) -> bool:
+    stat = Path("/proc", pid, "stat")
+    name, _, state = stat.read_text().partition(") ") if stat.exists() else ("", "", "Z")
+    return ("dockerd" in name or "containerd" in name) and not state.startswith("Z")
 
 
 def _wait_for_answer(daemon: subprocess.Popen[bytes], env: Mapping[str, str], log: Path) -> None:
-    limit = time.monotonic() + 60
-    while run("docker", "version", env=env).returncode != 0:
-        gone = daemon.poll() is not None
-        assert not gone, f"dockerd ended:\n{log.read_text()[-3000:]}"
-        assert time.monotonic() < limit, f"dockerd does not answer:\n{log.read_text()[-3000:]}"
-        time.sleep(0.1)
+    wait_until(
+        lambda: daemon.poll() is not None or run("docker", "version", env=env).returncode == 0, limit=60
+    )
+    assert daemon.poll() is None, f"dockerd ended:\n{log.read_text()[-3000:]}"
 
 
 def _unmount_below(folder: Path) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import os
+import tomllib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from deploy.docker.engine import Engine
-from deploy.docker.settings import SINGLE
+from deploy.docker.settings import PROJECT, SINGLE
 from deploy.docker.stack import Stack, stack
 
 TOKEN = uuid.uuid4().hex
@@ -60,6 +61,8 @@ def test_the_notebook_follows_a_live_run_and_draws_it(jupyter: Stack, run_id: st
     cells = json.loads((tmp_path / "done.ipynb").read_text())["cells"]
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
-    assert f"{run_id}: completed, 41 steps" in json.dumps(outputs)
+    example = tomllib.loads((PROJECT / "examples" / "gray_scott.toml").read_text())
+    steps = example["run"]["steps"] // example["stream"]["every"] + 1
+    assert f"{run_id}: completed, {steps} steps" in json.dumps(outputs)
     jupyter.compose("cp", f"jupyter:/home/jovyan/work/{run_id}.png", tmp_path / "run.png")
     assert (tmp_path / "run.png").read_bytes()[:8].hex() == PNG
