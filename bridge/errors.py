@@ -14,6 +14,7 @@
     ├── DeliveryFailed                  steps are lost: neither Kafka nor the spool has them
     ├── LeftInSpool                     the run has ended, and Kafka has not taken all of it yet
     ├── StreamStopped                   exit 75: the bridge wants the simulation to stop in good order
+    │   └── StreamRefused               exit 1: likewise, and waiting will not cure it
     ├── SpoolUnwritable                 the spool's file system fails; nothing of the item is left there
     │   └── SpoolFull                   the spool's bound is reached, or its disk is full
     ├── SpoolDamaged                    exit 3: a spool's file does not hold what was written to it
@@ -161,6 +162,15 @@ class StreamStopped(LockstreamError):
     """
 
     exit_code = 75
+
+
+class StreamRefused(StreamStopped):
+    """Kafka will not take the run any more, e.g. for lack of a right: to start it again is no use.
+
+    Raised like `StreamStopped`; somebody has to cure the cause first.
+    """
+
+    exit_code = 1
 
 
 class StreamClosed(LockstreamError, RuntimeError):

@@ -77,7 +77,7 @@ class PublisherLink:
 
     def __init__(self, slots: Slots, begin: words.Begin) -> None:
         self.started, self.slots = begin.started, slots
-        self.stop_reason = ""
+        self.stop_reason, self.is_refused = "", False
         """Why the simulation should stop in good order; empty while it need not."""
         self._free = deque(range(begin.slots))
         self._commands: list[Command] = []
@@ -207,7 +207,7 @@ class PublisherLink:
             case words.Commanded():
                 self._commands.append(word.command)
             case words.StopWanted():
-                self.stop_reason = word.reason
+                self.stop_reason, self.is_refused = word.reason, word.is_final
             case words.Note():
                 _log.warning("run %s: %s", self.started.run, word.text)
             case words.Failed():

@@ -86,9 +86,10 @@ class Freed(_Word, frozen=True, kw_only=True):
 
 
 class StopWanted(_Word, frozen=True, kw_only=True):
-    """The simulation should stop in good order: the policy says so, or Kafka will never take more."""
+    """The simulation should stop in good order: the policy says so, or, finally, Kafka will never take more."""
 
     reason: str
+    is_final: bool = False
 
 
 class Failed(_Word, frozen=True, kw_only=True):

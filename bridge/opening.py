@@ -69,12 +69,15 @@ def make_topic(started: RunStarted, settings: StreamSettings, options: KafkaOpti
     Raises
     ------
     UserError
-        If nobody answers, or the topic cannot be made, has other partitions or holds another run.
+        If nobody answers, or the topic cannot be made, has other partitions, holds another run, or was deleted since an
+        older attempt.
     """
     admin = admin_client(options)
     topic = run_topic(started.run)
     there = first_contact(admin, servers_of(options)).topics.get(topic)
     if there is None:
+        if started.steps_before > 0 and settings.require_broker:
+            raise _gone(started.run, topic)
         try:
             create_topic(
                 admin,
@@ -91,6 +94,14 @@ def make_topic(started: RunStarted, settings: StreamSettings, options: KafkaOpti
     if len(there.partitions) != started.partitions:
         problem = f"topic {topic!r} has {len(there.partitions)}; give that number"
         raise ConfigurationError("stream.partitions", started.partitions, problem)
+
+
+def _gone(run: str, topic: str) -> ConfigurationError:
+    problem = (
+        f"topic {topic!r} is gone, and with it the steps of older attempts: a new one would begin in the middle; begin "
+        "anew under another id, or, if Kafka was never reached before, set stream.require_broker = false"
+    )
+    return ConfigurationError("run.id", run, problem)
 
 
 def _taken(run: str, topic: str) -> ConfigurationError:

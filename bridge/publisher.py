@@ -177,7 +177,7 @@ class Publisher:
     def _work(self) -> None:
         self._delivery.work()
         if self._delivery.refusal:
-            self._want_stop(self._delivery.refusal)
+            self._want_stop(self._delivery.refusal, is_final=True)
         while self._delivery.recoveries:
             said = self._delivery.recoveries.pop()
             self._tell(
@@ -327,10 +327,10 @@ class Publisher:
             f"items in the spool {self._delivery.spool.folder}"
         )
 
-    def _want_stop(self, reason: str) -> None:
+    def _want_stop(self, reason: str, *, is_final: bool = False) -> None:
         if not self._stop_reason:
             self._stop_reason = reason
-            self._tell(StopWanted(reason=reason))
+            self._tell(StopWanted(reason=reason, is_final=is_final))
 
     def _show(self) -> None:
         delivery = self._delivery

@@ -17,6 +17,7 @@ from lockstream.bridge.errors import (
     LeftInSpool,
     LockstreamError,
     StreamClosed,
+    StreamRefused,
     StreamStopped,
     UserError,
 )
@@ -37,7 +38,7 @@ T = TypeVar("T")
 
 SLOTS = 3  # one is filled, one is sent, and one is there for whichever of the two is late
 STOPPED_SECONDS = 10.0
-STOPPED = -1  # in the place of a slot's number
+STOPPED, REFUSED = -1, -2  # in the place of a slot's number
 
 
 class StreamSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,9 +224,10 @@ class Stream:
                 f"step {step} after {self._last_step}, time {time}: steps must grow, time be finite"
             )
         slot = self._gatherer.tell_all(self._acquire())
-        if slot == STOPPED:
+        if slot in (STOPPED, REFUSED):
             self._show()  # how long it waited for the answer
-            raise StreamStopped(f"run {self._run!r}: step {step} was not accepted: {self._why_stopped()}")
+            kind = StreamRefused if slot == REFUSED else StreamStopped
+            raise kind(f"run {self._run!r}: step {step} was not accepted: {self._why_stopped()}")
         frame = self._slots.frames[slot] if self._slots else None
         if self._link is None:
             self._gatherer.gather(blocks, frame)
@@ -322,7 +324,7 @@ class Stream:
             self._end_after(error)
 
     def _acquire(self) -> int:
-        """Rank 0's next slot, or `STOPPED`."""
+        """Rank 0's next slot, or `STOPPED`, or `REFUSED`."""
         if self._link is None:
             return 0
         entered = perf_counter()
@@ -330,7 +332,9 @@ class Stream:
         waited = perf_counter() - entered
         self._wait_seconds += waited
         self._longest_wait = max(self._longest_wait, waited)
-        return STOPPED if slot is None else slot
+        if slot is None:
+            return REFUSED if self._link.is_refused else STOPPED
+        return slot
 
     def _show(self) -> None:
         if self._link is not None:

@@ -95,6 +95,13 @@ def _simulate(
             _write_summary(summary, configuration, comm.size, start.attempt, taken, stream)
     if not taken.stopped:
         return 0
+    if taken.is_refused:
+        kept = (
+            f"the checkpoint of step {taken.checkpoint} is kept"
+            if taken.checkpoint >= 0
+            else "there is no checkpoint"
+        )
+        raise LockstreamError(f"{taken.stopped}; cure that, then start it with --resume; {kept}")
     if taken.checkpoint < 0:
         raise LockstreamError(f"{taken.stopped}, and there is no checkpoint to go on from")
     return STOPPED
@@ -154,9 +161,8 @@ def _announce(configuration: Configuration, ranks: int, start: Start) -> None:
 def _report(taken: RunSummary, stream: StreamSummary | None) -> None:
     rate, share = taken.updates / taken.seconds, taken.observing_seconds / taken.seconds
     if taken.stopped:
-        click.echo(
-            f"stopped at step {taken.last_step}: {taken.stopped}; the same command with --resume goes on"
-        )
+        goes_on = "" if taken.is_refused else "; the same command with --resume goes on"
+        click.echo(f"stopped at step {taken.last_step}: {taken.stopped}{goes_on}")
     click.echo(f"{taken.steps} steps in {taken.seconds:.3g} s, {rate:.3g} element updates per second")
     if stream is not None:
         click.echo(

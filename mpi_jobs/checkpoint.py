@@ -301,6 +301,9 @@ def _effective(configuration: Configuration, about: About) -> Configuration:
                     "another run.id to begin anew"
                 )
                 raise ConfigurationError(f"{table}.{key}", now_table.get(key), problem)
+    if configuration.run.steps < about.step:
+        problem = f"the checkpoint is of step {about.step} already; ask for at least that many"
+        raise ConfigurationError("run.steps", configuration.run.steps, problem)
     if now["stream"]["fields"] != about.given.get("stream", {}).get("fields", []):
         problem = "a run publishes the same fields in all attempts; leave them as they were"
         raise ConfigurationError("stream.fields", now["stream"]["fields"], problem)

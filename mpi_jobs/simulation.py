@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lockstream.bridge.errors import StreamStopped
+from lockstream.bridge.errors import StreamRefused, StreamStopped
 from lockstream.bridge.messages import Steered
 from lockstream.mpi_jobs.checkpoint import FRESH, CheckpointWriter, Progress, Start, read_blocks
 from lockstream.mpi_jobs.collect import scatter_field
@@ -57,6 +57,8 @@ class RunSummary:
         How long the observers took leave; for a stream, the wait for the last acknowledgements.
     stopped
         Why it ended early, in good order; empty if it did not.
+    is_refused
+        Whether that is for good: somebody has to cure the cause before the run can go on.
     checkpoint
         The step of the newest checkpoint, -1 if there is none.
     """
@@ -70,6 +72,7 @@ class RunSummary:
     slowdown: float | None
     closing_seconds: float
     stopped: str = ""
+    is_refused: bool = False
     checkpoint: int = -1
 
 
@@ -149,6 +152,7 @@ def run_simulation(
         slowdown=slowdown,
         closing_seconds=perf_counter() - finished,
         stopped=loop.stopped,
+        is_refused=loop.is_refused,
         checkpoint=loop.checkpoint,
     )
 
@@ -177,7 +181,7 @@ class _Loop:
         self.checkpoint = start.progress.step if start.checkpoint else -1
         self._written: tuple[Progress, Configuration] | None = None
         self._last_good = self.step
-        self.snapshots, self.stopped = 0, ""
+        self.snapshots, self.stopped, self.is_refused = 0, "", False
         self.times = StepTimes()
 
     def run(self) -> None:
@@ -185,7 +189,10 @@ class _Loop:
         first = self.step
         while True:
             self._look(is_due=self.step > self._published)
+            was_accepted = not self.stopped
             self._heed(may_write=self.step > first)
+            if was_accepted and self.step >= self._configuration.run.steps:
+                self.stopped = ""  # whoever asks for it now asks for nothing
             if self.stopped or self.step >= self._configuration.run.steps:
                 break
             self.times.begin()
@@ -222,7 +229,7 @@ class _Loop:
             for observer in self._observers:
                 observer.observe(snapshot)
         except StreamStopped as reason:  # the publisher is the first: nobody has seen this step
-            self.stopped = str(reason)
+            self.stopped, self.is_refused = str(reason), isinstance(reason, StreamRefused)
             return
         self.snapshots += 1
         if self._publisher:

@@ -15,6 +15,8 @@ from support.kafka_logs import follow, verified
 from support.programs import LOCKSTREAM, MPIRUN, run
 from support.waiting import wait_until
 
+from lockstream.bridge.client import admin_client
+from lockstream.bridge.messages import run_topic
 from lockstream.kafka.archive.show import describe
 from lockstream.kafka.broker import BrokerInfo
 
@@ -119,6 +121,8 @@ def test_one_command_starts_a_run_and_goes_on_with_it(runs: Runs) -> None:
     assert "attempt" not in runs.to_end(1, *short).stdout
     again = runs.to_end(2, *short)
     assert "attempt 1, from step 4000 on" in again.stdout
+    less = runs.to_end(1, "--resume=auto", "--no-stream", "--set", "run.steps=3000")
+    assert (less.returncode, "the checkpoint is of step 4000 already" in less.stderr) == (2, True)
     refused = runs.to_end(1, "--no-stream", "--set", "run.steps=4000")
     assert (refused.returncode, "go on with it (--resume)" in refused.stderr) == (2, True)
     missing = runs.to_end(1, "--no-stream", "--resume", run_id="never-seen")
@@ -162,3 +166,16 @@ def test_a_run_is_steered_and_goes_on_as_it_was_steered(
     after = steps[steps > end - 3000]
     assert len(after) >= 2
     assert set(np.diff(after)) == {1000}, "the changed interval outlives the restart"
+
+
+@pytest.mark.timeout(240)
+def test_a_topic_that_is_deleted_ends_the_run_for_good(broker: BrokerInfo, runs: Runs) -> None:
+    admin, topic = admin_client({"bootstrap.servers": broker.bootstrap_servers}), run_topic(runs.run_id)
+    with runs.going(2, "--set", "run.steps=100000000") as process:
+        admin.delete_topics([topic])[topic].result(20)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, out + err
+    assert re.search(r"cure that, then start it with --resume; the checkpoint of step \d+ is kept", err)
+    again = runs.to_end(2, "--resume=auto", "--set", "run.steps=100000000")
+    assert (again.returncode, f"topic '{topic}' is gone" in again.stderr) == (2, True)
+    assert "Traceback" not in err + again.stderr

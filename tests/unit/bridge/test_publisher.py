@@ -135,7 +135,8 @@ def test_stop_asks_for_it_and_loses_nothing(make: Make) -> None:
     rig = make(fake, policy="stop", buffer_bytes=STEP_BYTES + 2048)
     full(rig, fake, 0)
     rig.publish(1)
-    assert "policy = 'stop'" in rig.hear(StopWanted).reason
+    word = rig.hear(StopWanted)
+    assert ("policy = 'stop'" in word.reason, word.is_final) == (True, False)
     rig.publish(2)
     closed = rig.close(0, 1, 2, timeout=0.2, status="stopped")
     assert closed.items == 5  # run-started, three steps, run-ended
@@ -225,7 +226,8 @@ def test_what_kafka_refuses_for_good_is_kept_and_stops_the_run(make: Make, recor
     full(rig, rig.fake, 7)
     rig.fake.deliver(1 + record)
     rig.fake.deliver(1, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
-    assert "Kafka refused it" in rig.hear(StopWanted).reason
+    word = rig.hear(StopWanted)
+    assert ("Kafka refused it" in word.reason, word.is_final) == (True, True)
     rig.publish(8)
     closed = rig.close(7, 8, status="stopped")
     assert "Kafka refused it" in closed.reason
