@@ -17,6 +17,7 @@ from support.waiting import wait_until
 
 from lockstream.bridge.client import admin_client
 from lockstream.bridge.messages import run_topic
+from lockstream.bridge.topics import create_topic
 from lockstream.kafka.archive.show import describe
 from lockstream.kafka.broker import BrokerInfo
 
@@ -168,14 +169,21 @@ def test_a_run_is_steered_and_goes_on_as_it_was_steered(
     assert set(np.diff(after)) == {1000}, "the changed interval outlives the restart"
 
 
-@pytest.mark.timeout(240)
-def test_a_topic_that_is_deleted_ends_the_run_for_good(broker: BrokerInfo, runs: Runs) -> None:
+def test_what_kafka_refuses_for_good_is_not_worth_another_start(broker: BrokerInfo, runs: Runs) -> None:
     admin, topic = admin_client({"bootstrap.servers": broker.bootstrap_servers}), run_topic(runs.run_id)
-    with runs.going(2, "--set", "run.steps=100000000") as process:
-        admin.delete_topics([topic])[topic].result(20)
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 1, out + err
-    assert re.search(r"cure that, then start it with --resume; the checkpoint of step \d+ is kept", err)
-    again = runs.to_end(2, "--resume=auto", "--set", "run.steps=100000000")
+    create_topic(admin, topic, partitions=1, replication=1, settings={"max.message.bytes": "2000"})
+    refused = runs.to_end(2, "--set", "run.steps=100000000")
+    assert refused.returncode == 1, refused.stderr
+    assert "Kafka refused it" in refused.stderr
+    assert re.search(r"cure that, then start it with --resume; the checkpoint of step \d+ is kept", refused.stderr)
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_run_whose_topic_is_gone_does_not_go_on(broker: BrokerInfo, runs: Runs) -> None:
+    with runs.going(2) as process:
+        process.terminate()
+        assert process.wait(60) == 75
+    admin, topic = admin_client({"bootstrap.servers": broker.bootstrap_servers}), run_topic(runs.run_id)
+    admin.delete_topics([topic])[topic].result(20)
+    again = runs.to_end(2, "--resume=auto")
     assert (again.returncode, f"topic '{topic}' is gone" in again.stderr) == (2, True)
-    assert "Traceback" not in err + again.stderr

@@ -23,7 +23,7 @@ ENDED = {COMPLETED, "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
 
 # RequeueExit is not set: a job that comes back has asked for it.
 # cred_expire: a job that is put back into the queue starts only after that.
-# FirstJobId: MPICH names shared memory after the job, and finds what was left by killed ranks of another cluster's job 1.
+# FirstJobId: MPICH names shared memory after the job; killed ranks of another cluster's job 1 may have left some.
 CONF = """\
 ClusterName=private
 FirstJobId={first_job}

@@ -34,19 +34,6 @@ def test_a_run_that_fails_is_not_repeated(jobs: Jobs, slurm: Slurm) -> None:
     assert "stopped again in attempt 1" in jobs.output(bounded)
 
 
-def test_a_job_whose_node_fails_goes_on_elsewhere(jobs: Jobs, slurm: Slurm, run_id: str) -> None:
-    job = jobs.submit("simulate", "--nodes=1")
-    jobs.wait_for_checkpoint(job)
-    node = slurm.ask("squeue", "--noheader", "--format=%N", "--job", job).strip()
-    slurm.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=drill")
-    try:
-        jobs.completes(job)
-    finally:
-        slurm.ask("scontrol", "update", f"nodename={node}", "state=resume")
-    assert slurm.restarts(job) == 1
-    jobs.are_equal(jobs.archived(f"job-{job}"), jobs.reference(run_id))
-
-
 def test_a_cancelled_job_leaves_nothing_behind(jobs: Jobs, slurm: Slurm) -> None:
     job = jobs.submit("simulate-with-kafka", words=("--set", "run.steps=10000000"))
     jobs.wait_for_checkpoint(job)
