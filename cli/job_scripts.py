@@ -92,29 +92,40 @@ def seconds(time: str) -> int:
 def render(script: str, site: Site) -> str:
     """Return the text of one of `SCRIPTS`, fitted to a site."""
     text = (TEMPLATES / f"{script}.sbatch").read_text(encoding="utf-8")
-    text = re.sub(r"^#include (\S+)\n", lambda found: _part(found[1]), text, flags=re.MULTILINE)
+    text = _included(text)
     values = _values(site)
     return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], text)
 
 
-def _part(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
+def _included(text: str) -> str:
+    """Put the parts in that a script, or a part, is made of."""
+    return re.sub(
+        r"^#include (\S+)\n",
+        lambda found: _included((TEMPLATES / found[1]).read_text(encoding="utf-8")),
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def _values(site: Site) -> dict[str, str]:
     warning = site.warning or min(_LONGEST_WARNING, seconds(site.time) // 4)
     limits = [_line("time", site.time, "of one attempt")]
     limits += [_line(name, value) for name in ("partition", "account") if (value := getattr(site, name))]
-    attempts = (
+    told = (
         _line("signal", f"B:USR1@{warning}", "seconds before the limit, to this script: for a few steps,"),
         f"{'#':{_COMMENTS}}# a checkpoint, and what Kafka has not acknowledged yet",
+    )
+    attempts = (
+        *told,
         _line("requeue", "", "an attempt whose node fails is followed by another, too"),
         _line("open-mode", "append", "the output of all attempts, one after the other"),
     )
+    alone = (*told, _line("no-requeue", ""))
     return {
         "SITE": "\n".join(limits),
         "RESOURCES": "\n".join([_line("nodes", str(site.nodes)), _line("ntasks", str(site.ntasks)), *limits]),
         "ATTEMPTS": "\n".join(attempts),
+        "WARNING": "\n".join(alone),
         "CONFIG": shlex.quote(site.config),
         "LAUNCHER": site.launcher,
     }

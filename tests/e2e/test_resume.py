@@ -175,7 +175,9 @@ def test_what_kafka_refuses_for_good_is_not_worth_another_start(broker: BrokerIn
     refused = runs.to_end(2, "--set", "run.steps=100000000")
     assert refused.returncode == 1, refused.stderr
     assert "Kafka refused it" in refused.stderr
-    assert re.search(r"cure that, then start it with --resume; the checkpoint of step \d+ is kept", refused.stderr)
+    assert re.search(
+        r"cure that, then start it with --resume; the checkpoint of step \d+ is kept", refused.stderr
+    )
     assert "Traceback" not in refused.stderr
 
 

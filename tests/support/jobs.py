@@ -50,13 +50,12 @@ class Jobs:
         return self.slurm.sbatch("--ntasks=2", *options, path, "run.toml", *words, cwd=self.folder, **told)
 
     def output(self, job: str) -> str:
-        """What all attempts of a job have printed."""
-        path = self.folder / f"lockstream-{job}.out"
-        return path.read_text() if path.exists() else ""
+        """What all attempts of a job have printed, or of all tasks of an array."""
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob(f"lockstream-{job}*.out")))
 
-    def wait_for_checkpoint(self, job: str) -> None:
+    def wait_for_checkpoint(self, job: str, run_id: str = "") -> None:
         """Wait until the job's run could go on from somewhere."""
-        folder = self.folder / "checkpoints" / f"job-{job}"
+        folder = self.folder / "checkpoints" / (run_id or f"job-{job}")
         wait_until(lambda: any(folder.glob("step-*")) or self._has_ended(job), 60, pause=0.1)
         assert not self._has_ended(job), self.output(job)
 

@@ -22,6 +22,7 @@ RUNNING, PENDING, COMPLETED = "RUNNING", "PENDING", "COMPLETED"
 ENDED = {COMPLETED, "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
 
 # RequeueExit is not set: a job that comes back has asked for it.
+# ReturnToService: a node that was set down stays so until it is resumed.
 # cred_expire: a job that is put back into the queue starts only after that.
 # FirstJobId: MPICH names shared memory after the job; killed ranks of another cluster's job 1 may have left some.
 CONF = """\
@@ -102,6 +103,16 @@ class Slurm:
         """Wait until all of a job has ended, and return how."""
         wait_until(lambda: set(self.states(job)) <= ENDED, limit, pause=0.2)
         return self.states(job)
+
+    @contextmanager
+    def without(self, node: str) -> Iterator[None]:
+        """Have a node fail at once, and come back at the end."""
+        self.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=drill")
+        try:
+            yield
+        finally:
+            self.ask("scontrol", "update", f"nodename={node}", "state=resume")
+            wait_until(lambda: node in _idle_nodes(self), pause=0.2)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """The committed job scripts on real daemons: they go on by themselves, and what they archive is whole."""
 
+import json
 import re
 
+import h5py
 import pytest
 from support.jobs import Jobs, processes_of
 from support.slurm import Slurm
@@ -34,6 +36,16 @@ def test_a_run_that_fails_is_not_repeated(jobs: Jobs, slurm: Slurm) -> None:
     assert "stopped again in attempt 1" in jobs.output(bounded)
 
 
+def test_a_job_whose_node_fails_goes_on_elsewhere(jobs: Jobs, slurm: Slurm, run_id: str) -> None:
+    job = jobs.submit("simulate", "--nodes=1")
+    jobs.wait_for_checkpoint(job)
+    node = slurm.ask("squeue", "--noheader", "--format=%N", "--job", job).strip()
+    with slurm.without(node):
+        jobs.completes(job)
+    assert slurm.restarts(job) == 1
+    jobs.are_equal(jobs.archived(f"job-{job}"), jobs.reference(run_id))
+
+
 def test_a_cancelled_job_leaves_nothing_behind(jobs: Jobs, slurm: Slurm) -> None:
     job = jobs.submit("simulate-with-kafka", words=("--set", "run.steps=10000000"))
     jobs.wait_for_checkpoint(job)
@@ -42,3 +54,42 @@ def test_a_cancelled_job_leaves_nothing_behind(jobs: Jobs, slurm: Slurm) -> None
     assert slurm.wait(job) == ["CANCELLED"]
     wait_until(lambda: processes_of(job) == [], 20)
     assert slurm.restarts(job) == 0
+
+
+def test_a_job_with_its_own_kafka_goes_on_with_the_same_log(jobs: Jobs, slurm: Slurm, run_id: str) -> None:
+    (jobs.folder / "node").mkdir()
+    job = jobs.submit("simulate-with-kafka", "--nodes=2", TMPDIR=str(jobs.folder / "node"))
+    jobs.interrupt(job)
+    jobs.completes(job)
+    output = jobs.output(job)
+    assert re.search(r"attempt 1, from step [1-9]\d* on", output), output
+    assert "nothing lost, duplicated or torn" in output
+    jobs.are_equal(jobs.archive / f"job-{job}", jobs.reference(run_id))
+    assert [*(jobs.folder / "kafka").iterdir()] == [*(jobs.folder / "node").iterdir()] == []
+    assert processes_of(job) == []
+
+
+def test_an_ensemble_streams_all_at_once_and_is_archived_whole(jobs: Jobs) -> None:
+    feeds = [f"0.0{number}" for number in range(30, 38)]
+    (jobs.folder / "parameters.txt").write_text("".join(f"model.F={feed} run.steps=1000\n" for feed in feeds))
+    job = jobs.submit("ensemble", "--ntasks=1", words=("parameters.txt",))
+    jobs.completes(job)
+    for task, feed in enumerate(feeds, start=1):
+        with h5py.File(jobs.archived(f"job-{job}-{task}") / "run.h5") as file:
+            assert json.loads(file.attrs["configuration"])["model"]["F"] == float(feed)
+            assert file["step"][-1] == 1000
+
+
+def test_a_workflow_simulates_here_and_archives_and_analyses_there(
+    jobs: Jobs, slurm: Slurm, run_id: str
+) -> None:
+    first = jobs.submit("workflow", LOCKSTREAM_RUN_ID=f"here-{run_id[-8:]}")
+    jobs.wait_for_checkpoint(first, f"here-{run_id[-8:]}")
+    slurm.ask("scancel", "--batch", "--signal=USR1", first)
+    assert slurm.wait(first)[0] == "FAILED"
+    assert f"go on with: LOCKSTREAM_RUN_ID=here-{run_id[-8:]}" in jobs.output(first)
+    jobs.completes(jobs.submit("workflow", LOCKSTREAM_RUN_ID=f"here-{run_id[-8:]}"))
+    archived = jobs.archive / f"here-{run_id[-8:]}"
+    jobs.are_equal(archived, jobs.reference(run_id))
+    with h5py.File(archived / "analysis.h5") as analysed, h5py.File(archived / "run.h5") as run:
+        assert set(analysed["step"][()]) == set(run["step"][()])

@@ -1,0 +1,27 @@
+"""The shell commands of the page on Slurm, as they stand there, from top to bottom."""
+
+import re
+from pathlib import Path
+
+import pytest
+from support.jobs import Jobs
+from support.programs import run
+
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "run-on-slurm.md"
+LIMIT = 300.0
+
+
+@pytest.mark.timeout(LIMIT + 30)
+def test_all_commands_of_the_page(jobs: Jobs) -> None:
+    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    told = jobs.slurm.environment | {
+        "LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": jobs.servers,
+        "LOCKSTREAM_RUN_STEPS": "2000",
+        "TMPDIR": str(jobs.folder),
+    }
+    script = "\n".join(["set -euxo pipefail", *blocks])
+    ended = run("bash", "-c", script, env=told, cwd=jobs.folder, timeout=LIMIT)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("nothing lost, duplicated or torn") == 2
+    archived = {path.parent.name for path in jobs.archive.glob("*/run.h5")}
+    assert archived == {"my-run", "with-kafka", "study-1", "study-2", "study-3", "both"}
