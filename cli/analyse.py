@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lockstream.cli.terminal import stop_flag
+
+if TYPE_CHECKING:
+    from lockstream.kafka.analysis.position import Until
 
 
 @click.command()
@@ -26,6 +30,12 @@ from lockstream.cli.terminal import stop_flag
 @click.option(
     "--until-ended", is_flag=True, help="Without --run: end when all runs that are there now have ended."
 )
+@click.option(
+    "--until",
+    type=click.Choice(["completed", "ended"]),
+    default="ended",
+    help="With --run: after a stop or a failure wait for the next attempt, or not. Default: ended.",
+)
 def analyse(
     runs: tuple[str, ...],
     folder: Path | None,
@@ -34,6 +44,7 @@ def analyse(
     config: Path | None,
     overrides: tuple[str, ...],
     until_ended: bool,
+    until: "Until",
 ) -> int:
     """Analyse runs live: power spectrum and pattern scale of every step.
 
@@ -53,15 +64,15 @@ def analyse(
     table = tables.get("archive", {}) | ({"folder": str(folder)} if folder else {})
     archive = writable_folder(Path(convert(table, ArchiveSettings, "archive").folder))
     kafka = tables.get("kafka", {})
-    until = runs or (_runs_there_are(kafka) if until_ended else ())
+    awaited = runs or (_runs_there_are(kafka) if until_ended else ())
     with stop_flag() as stop:
-        worker = Worker(kafka, settings, archive, runs, until, terminal_report(sys.stdout))
+        worker = Worker(kafka, settings, archive, runs, awaited, terminal_report(sys.stdout), until)
         click.echo(
             f"worker {worker.name} of group {settings.group}: analysing {', '.join(runs) or 'all runs'} "
             f"into {archive}"
         )
         is_complete = worker.follow(stop)
-    if is_complete or not until:
+    if is_complete or not awaited:
         return 0
     click.echo("stopped before the end; start it again to go on", err=True)
     return 75

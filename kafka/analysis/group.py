@@ -10,7 +10,7 @@ from lockstream.bridge.errors import ConfigurationError, WireError
 from lockstream.bridge.messages import TOPIC_PREFIX, RunStarted, is_run_id, run_topic
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES
 from lockstream.bridge.wire import decode
-from lockstream.kafka.analysis.position import Position
+from lockstream.kafka.analysis.position import Position, Until
 from lockstream.kafka.log import ANSWER_SECONDS, LogUnavailable, read_range
 
 # What the user may set otherwise.
@@ -114,8 +114,8 @@ def read_started(consumer: Consumer, topic: str, partition: int, offset: int) ->
     raise WireError(f"{topic}[{partition}]: no run-started at offset {offset}")
 
 
-def all_ended(consumer: Consumer, runs: Collection[str]) -> bool:
-    """Whether the group has analysed everything of `runs` and all of them have ended.
+def all_over(consumer: Consumer, runs: Collection[str], until: Until) -> bool:
+    """Whether the group has analysed everything of `runs` and all of them are over.
 
     The answer comes from what the group has committed, so that a worker learns it whoever did the work.
 
@@ -124,25 +124,29 @@ def all_ended(consumer: Consumer, runs: Collection[str]) -> bool:
     consumer
         Made with the group's name.
     runs
-        The runs; one that Kafka does not have yet has not ended.
+        The runs; one that Kafka does not have yet is not over.
+    until
+        Which end counts.
     """
     try:
         topics = consumer.list_topics(timeout=ANSWER_SECONDS).topics
         return all(
             (topic := topics.get(run_topic(run))) is not None
             and bool(topic.partitions)
-            and all(_reached_ends(consumer, topic.topic, list(topic.partitions)))
+            and all(_reached_ends(consumer, topic.topic, list(topic.partitions), until))
             for run in runs
         )
     except (KafkaException, LogUnavailable):
         return False  # Kafka does not answer at the moment: ask again later
 
 
-def _reached_ends(consumer: Consumer, topic: str, partitions: list[int]) -> Iterator[bool]:
+def _reached_ends(consumer: Consumer, topic: str, partitions: list[int], until: Until) -> Iterator[bool]:
     wanted = [TopicPartition(topic, number) for number in partitions]
     for committed in committed_offsets(consumer, wanted):
         position = Position.read(committed)
-        yield position is not None and position.ended and position.offset >= _high(consumer, committed)
+        yield (
+            position is not None and position.is_over(until) and position.offset >= _high(consumer, committed)
+        )
 
 
 def _high(consumer: Consumer, partition: TopicPartition) -> int:

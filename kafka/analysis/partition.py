@@ -82,9 +82,10 @@ class PartitionAnalysis:
         position = self.position or Position(offset=offset, since=max(timestamp, 0))
         for event in self._assembler.feed(offset, headers, value):
             if isinstance(event, Started):
-                position = msgspec.structs.replace(position, started=offset, ended=False)
+                position = msgspec.structs.replace(position, started=offset, ended=False, completed=False)
             elif isinstance(event, Ended):
-                position = msgspec.structs.replace(position, ended=True)
+                completed = event.message.status == "completed"
+                position = msgspec.structs.replace(position, ended=True, completed=completed)
             yield from self._settle(event)
         self._next = offset + 1
         self.position = msgspec.structs.replace(

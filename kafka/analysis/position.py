@@ -4,12 +4,15 @@ Whoever takes over in the middle of the log has to know the attempt it stands in
 offset its ``run-started`` lies.
 """
 
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 from confluent_kafka import TopicPartition
 
 MAX_METADATA = 4096  # Kafka's own limit
+
+
+Until = Literal["ended", "completed"]
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +30,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
         The last step of that attempt, -1 if there was none.
     ended
         Whether that attempt said ``run-ended``.
+    completed
+        Whether it said so because all its steps were done, so that there will be no other attempt.
     """
 
     offset: int
@@ -34,6 +39,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     started: int = -1
     last_step: int = -1
     ended: bool = False
+    completed: bool = False
+
+    def is_over(self, until: Until) -> bool:
+        """Whether the run is over: in whatever way, or only if it is completed."""
+        return self.completed if until == "completed" else self.ended
 
     def committed(self, topic: str, partition: int) -> TopicPartition:
         """Put it as Kafka stores it."""

@@ -21,7 +21,7 @@ from lockstream.bridge.messages import RunStarted
 from lockstream.kafka.analysis.analyser import Analyser
 from lockstream.kafka.analysis.errors import FieldNotAnalysable
 from lockstream.kafka.analysis.group import (
-    all_ended,
+    all_over,
     committed_offsets,
     group_consumer,
     read_started,
@@ -31,7 +31,7 @@ from lockstream.kafka.analysis.group import (
 from lockstream.kafka.analysis.kept import keep_run
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.partition import PartitionAnalysis
-from lockstream.kafka.analysis.position import Position
+from lockstream.kafka.analysis.position import Position, Until
 from lockstream.kafka.analysis.results import ResultsWriter, prepare_results_topic
 from lockstream.kafka.analysis.settings import AnalysisSettings
 from lockstream.kafka.events import Ended, Event
@@ -60,7 +60,9 @@ class Worker:
         Which runs; empty means all, those included that begin later. A run that was named and cannot be
         analysed is an error, any other is left out.
     until
-        End when all of these have ended; empty means never.
+        End when all of these are over; empty means never.
+    end
+        When that is: they have ``ended`` in whatever way, or they are ``completed``.
     report
         Called with run and finding for everything that is settled: events of the log, results, why a run has
         to be left out, and files that were written.
@@ -81,6 +83,7 @@ class Worker:
         runs: Collection[str] = (),
         until: Collection[str] = (),
         report: Report = lambda _run, _found: None,
+        end: Until = "ended",
     ) -> None:
         self._subscription = subscription(runs)
         admin = admin_client(options)
@@ -88,7 +91,7 @@ class Worker:
         self.name = f"{platform.node()}-{os.getpid()}"
         self._topic = prepare_results_topic(admin, settings)
         self._options, self._settings, self._archive, self._report = options, settings, archive, report
-        self._named, self._until = bool(runs), frozenset(until)
+        self._named, self._until, self._end = bool(runs), frozenset(until), end
         self._writer = ResultsWriter(options, self._topic)
         # The one in the group has a fetch under way at any time, behind which questions wait half a second.
         self._reader = reader(options, settings.group, enable_partition_eof=True)
@@ -150,8 +153,8 @@ class Worker:
 
     def _is_complete(self) -> bool:
         mine = (part.position for part in self._partitions.values() if part.run in self._until)
-        all_mine_ended = all(position is not None and position.ended for position in mine)
-        return bool(self._until) and all_mine_ended and all_ended(self._reader, self._until)
+        all_mine_over = all(position is not None and position.is_over(self._end) for position in mine)
+        return bool(self._until) and all_mine_over and all_over(self._reader, self._until, self._end)
 
     def _take(self, message: Message) -> None:
         error = message.error()

@@ -74,6 +74,7 @@ def test_another_worker_goes_on_from_the_last_boundary_wherever_the_first_one_di
         started=len(RUN.logs([10, 20, 30], None)[0]) + 2,
         last_step=50,
         ended=True,
+        completed=True,
     )
 
 
@@ -118,7 +119,9 @@ def test_a_topic_that_was_made_anew_is_read_from_its_start():
     read(part, log, range(len(log)))
     found = read(part, other, range(len(other)))
     assert steps(found) == [(0, 5)]
-    assert part.position == Position(offset=len(other), since=SINCE, started=0, last_step=5, ended=True)
+    assert part.position == Position(
+        offset=len(other), since=SINCE, started=0, last_step=5, ended=True, completed=True
+    )
 
 
 def test_a_run_that_is_left_out_is_read_to_its_end_all_the_same():
