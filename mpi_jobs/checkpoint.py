@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from lockstream.mpi_jobs.checkpoint_files import (
     read_part,
     seal,
     steps_in,
+    tidy,
     unfinished_folder,
     write_piece,
 )
@@ -175,7 +177,10 @@ def begin(comm: MPI.Intracomm, configuration: Configuration) -> Start:
                 "remove the folder"
             )
             raise ConfigurationError("run.id", configuration.run.id, problem)
-        _numbered(folder, 0)  # before anything is streamed: an attempt that dies at once is counted too
+        # Before anything is streamed: an attempt that dies at once is counted too. But nobody who writes no checkpoints
+        # needs a folder for them.
+        with nullcontext() if configuration.checkpoint.is_periodic else suppress(ConfigurationError):
+            _numbered(folder, 0)
 
     on_root(comm, prepare)
     return Start(0, FRESH, configuration)
@@ -201,6 +206,7 @@ def resume(comm: MPI.Intracomm, configuration: Configuration, *, is_optional: bo
         If the checkpoint is of something else; the text names the key.
     """
     folder = run_folder(configuration)
+    on_root(comm, lambda: tidy(folder))
     steps = comm.bcast(on_root(comm, lambda: steps_in(folder)))
     damaged: list[str] = []
     for step in steps or ():

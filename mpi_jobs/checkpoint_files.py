@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,6 +136,18 @@ def seal(unfinished: Path, final: Path, about: About) -> None:
     unfinished.rename(final)
     _sync(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def tidy(run_folder: Path) -> None:
+    """Bring back what a kill between the two renames of `seal` hid, and remove what was never finished."""
+    for replaced in run_folder.glob(".replaced-step-*"):
+        final = run_folder / replaced.name.removeprefix(".replaced-")
+        with suppress(OSError):
+            if not final.exists():
+                replaced.rename(final)
+        shutil.rmtree(replaced, ignore_errors=True)
+    for unfinished in run_folder.glob(".step-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def account_checksum(account: bytes) -> str:

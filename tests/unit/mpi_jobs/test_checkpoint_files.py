@@ -66,6 +66,18 @@ def test_an_unfinished_one_is_none(tmp_path: Path) -> None:
     assert files.steps_in(tmp_path / "nowhere") == []
 
 
+def test_a_kill_between_the_two_renames_loses_no_checkpoint(tmp_path: Path) -> None:
+    first, second = written(tmp_path, 40), written(tmp_path, 80)
+    first.rename(tmp_path / ".replaced-step-40")
+    (tmp_path / ".replaced-step-80").mkdir()
+    (tmp_path / ".step-120").mkdir()
+    files.tidy(tmp_path)
+    assert files.steps_in(tmp_path) == [80, 40]
+    assert files.read_about(first).step == 40
+    assert files.read_about(second).step == 80
+    assert not list(tmp_path.glob(".*step*"))
+
+
 def test_a_checkpoint_may_be_written_again(tmp_path: Path) -> None:
     written(tmp_path, grid=(2, 1))
     folder = written(tmp_path, grid=(1, 2))
