@@ -66,9 +66,9 @@ class Jobs:
         wait_until(lambda: self.slurm.restarts(job) == 1 or self._has_ended(job), 60, pause=0.2)
         assert self.slurm.restarts(job) == 1, self.output(job)
 
-    def completes(self, job: str) -> None:
+    def completes(self, job: str, limit: float = 90) -> None:
         """Wait for the job's end, which must be a good one."""
-        assert set(self.slurm.wait(job)) == {"COMPLETED"}, self.output(job)
+        assert set(self.slurm.wait(job, limit)) == {"COMPLETED"}, self.output(job)
 
     def archived(self, run_id: str) -> Path:
         """Archive a run to its end and prove that nothing of it is missing."""

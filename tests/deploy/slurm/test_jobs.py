@@ -23,6 +23,24 @@ def test_a_job_that_is_told_of_its_limit_goes_on_to_the_same_end(
     jobs.are_equal(jobs.archived(f"job-{job}"), jobs.reference(run_id))
 
 
+def test_a_job_that_is_told_while_it_starts_begins_again(jobs: Jobs, slurm: Slurm) -> None:
+    job = jobs.submit("simulate", words=("--set", "run.steps=1000"))
+    wait_until(lambda: any("python3 " in line and " simulate " in line for line in processes_of(job)))
+    slurm.ask("scancel", "--batch", "--signal=USR1", job)
+    jobs.completes(job)
+    assert slurm.restarts(job) == 1
+    jobs.archived(f"job-{job}")
+
+
+def test_a_job_that_reaches_its_time_limit_goes_on(jobs: Jobs, slurm: Slurm) -> None:
+    words = ("--set", "run.steps=100000000", "--set", "stream.every=20000")
+    job = jobs.submit("simulate", "--time=1", "--signal=B:USR1@40", words=words)
+    wait_until(lambda: re.search(r"attempt 1, from step [1-9]\d* on", jobs.output(job)), 120, pause=0.5)
+    assert "the time limit is near" in jobs.output(job)
+    slurm.ask("scancel", job)
+    assert slurm.wait(job) == ["CANCELLED"]
+
+
 def test_a_run_that_fails_is_not_repeated(jobs: Jobs, slurm: Slurm) -> None:
     job = jobs.submit("simulate", words=("--set", "model.F=nonsense"))
     assert slurm.wait(job) == ["FAILED"]
