@@ -5,7 +5,8 @@ asked='' signals=0 receiver=''
 hand_on() {
     asked=$1 signals=$((signals + 1))
     say "$2"
-    [[ -z $receiver ]] || kill -s "${receiver%:*}" "${receiver#*:}" 2>/dev/null
+    # Again and again: launchers that are just starting ranks lose it.
+    [[ -z $receiver ]] || while kill -s "${receiver%:*}" "${receiver#*:}" 2>/dev/null; do sleep 5; done &
 }
 trap 'hand_on limit "the time limit is near: checkpoint, then the end of this attempt"' USR1
 trap 'hand_on end "told to end: checkpoint, then the end"' TERM

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -29,11 +30,10 @@ def writable_folder(folder: Path) -> Path:
     ConfigurationError
         If not, with the system's reason.
     """
-    probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # without a name: others may look at the same time
+            pass
     except OSError as error:
         raise ConfigurationError(
             "archive.folder",

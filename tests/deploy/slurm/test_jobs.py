@@ -23,13 +23,14 @@ def test_a_job_that_is_told_of_its_limit_goes_on_to_the_same_end(
     jobs.are_equal(jobs.archived(f"job-{job}"), jobs.reference(run_id))
 
 
-def test_a_job_that_is_told_while_it_starts_begins_again(jobs: Jobs, slurm: Slurm) -> None:
-    job = jobs.submit("simulate", words=("--set", "run.steps=1000"))
-    wait_until(lambda: any("python3 " in line and " simulate " in line for line in processes_of(job)))
+def test_a_job_that_is_told_while_it_starts_comes_back(jobs: Jobs, slurm: Slurm) -> None:
+    job = jobs.submit("simulate", words=("--set", "run.steps=100000000"))
+    wait_until(lambda: any(" simulate " in line for line in processes_of(job)))
     slurm.ask("scancel", "--batch", "--signal=USR1", job)
-    jobs.completes(job)
-    assert slurm.restarts(job) == 1
-    jobs.archived(f"job-{job}")
+    wait_until(lambda: slurm.restarts(job) == 1, 60, pause=0.2)
+    jobs.wait_for_checkpoint(job)
+    slurm.ask("scancel", job)
+    assert slurm.wait(job) == ["CANCELLED"]
 
 
 def test_a_job_that_reaches_its_time_limit_goes_on(jobs: Jobs, slurm: Slurm) -> None:

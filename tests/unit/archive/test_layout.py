@@ -3,11 +3,13 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lockstream.kafka.archive import layout
+from lockstream.kafka.archive.disk import writable_folder
 from lockstream.kafka.archive.lock import partition_lock
 from lockstream.kafka.errors import ArchiveLocked, NotAnArchive
 
@@ -104,3 +106,9 @@ def test_a_lock_names_its_holder_and_dies_with_it(tmp_path: Path) -> None:
             holder.wait(10)
     with partition_lock(tmp_path, 0):
         assert str(os.getpid()) in (tmp_path / ".lock-p000").read_text()
+
+
+def test_many_may_look_at_once_whether_an_archive_can_be_written(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        looks = pool.map(lambda _: writable_folder(tmp_path / "archive"), range(400))
+    assert set(looks) == {tmp_path / "archive"}
