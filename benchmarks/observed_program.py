@@ -27,9 +27,8 @@ SHAPE = (2048, 2048)
 # Seldom enough that a broker and an archiver on one core keep up. When they do not, what is measured is the wait for
 # them, their throughput and not the cost of a frame: on a VM that gives free pages back to its host, at every 16.
 EVERY = 64
-STEPS = (
-    25 * EVERY
-)  # 26 frames, 436 MB: more than the stream's buffer holds, so that it cannot hide what it does not send
+# 26 frames, 436 MB: more than the stream's buffer holds, so that it cannot hide what it does not send.
+STEPS = 25 * EVERY
 FIELD = "v"
 SPACING = 2.5 / 256
 # Where v spreads into nothing it is denormal for a hundred steps, which some processors compute twice as slowly: costs

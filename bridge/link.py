@@ -77,8 +77,10 @@ class PublisherLink:
 
     def __init__(self, slots: Slots, begin: words.Begin) -> None:
         self.started, self.slots = begin.started, slots
-        self.stop_reason, self.is_refused = "", False
+        self.stop_reason = ""
         """Why the simulation should stop in good order; empty while it need not."""
+        self.is_refused = False
+        """Whether that is for good."""
         self._free = deque(range(begin.slots))
         self._commands: list[Command] = []
         self._accepted = 0

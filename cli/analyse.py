@@ -9,7 +9,7 @@ import click
 from lockstream.cli.terminal import stop_flag
 
 if TYPE_CHECKING:
-    from lockstream.kafka.analysis.position import Until
+    from lockstream.kafka.events import Until
 
 
 @click.command()

@@ -12,9 +12,9 @@ from lockstream.cli.quarantine import quarantine
 from lockstream.cli.terminal import print_table, stop_flag
 
 if TYPE_CHECKING:
-    from lockstream.kafka.archive.archiver import Until
     from lockstream.kafka.archive.show import Description
     from lockstream.kafka.archive.verify import Verified
+    from lockstream.kafka.events import Until
 
 RANGES = 20  # of steps, in a line for people
 

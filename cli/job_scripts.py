@@ -91,20 +91,14 @@ def seconds(time: str) -> int:
 
 def render(script: str, site: Site) -> str:
     """Return the text of one of `SCRIPTS`, fitted to a site."""
-    text = (TEMPLATES / f"{script}.sbatch").read_text(encoding="utf-8")
-    text = _included(text)
     values = _values(site)
-    return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], text)
+    return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], _whole(f"{script}.sbatch"))
 
 
-def _included(text: str) -> str:
-    """Put the parts in that a script, or a part, is made of."""
-    return re.sub(
-        r"^#include (\S+)\n",
-        lambda found: _included((TEMPLATES / found[1]).read_text(encoding="utf-8")),
-        text,
-        flags=re.MULTILINE,
-    )
+def _whole(name: str) -> str:
+    """Return a template with the parts that it includes, which may include others."""
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    return re.sub(r"^#include (\S+)\n", lambda found: _whole(found[1]), text, flags=re.MULTILINE)
 
 
 def _values(site: Site) -> dict[str, str]:

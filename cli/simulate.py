@@ -96,8 +96,8 @@ def _simulate(
     if not taken.stopped:
         return 0
     if taken.is_refused:
-        kept = f"the checkpoint of step {taken.checkpoint} is kept"
-        kept = kept if taken.checkpoint >= 0 else "there is no checkpoint"
+        has_one, step = taken.checkpoint >= 0, taken.checkpoint
+        kept = f"the checkpoint of step {step} is kept" if has_one else "there is no checkpoint"
         raise LockstreamError(f"{taken.stopped}; cure that, then start it with --resume; {kept}")
     if taken.checkpoint < 0:
         raise LockstreamError(f"{taken.stopped}, and there is no checkpoint to go on from")

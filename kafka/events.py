@@ -1,12 +1,16 @@
 """What was understood of a run's topic: steps, starts, ends, and what was wrong."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lockstream.bridge.messages import DTYPES, Gap, Manifest, RunEnded, RunStarted, Steered, Tile, TileRecord
 from lockstream.bridge.wire import elements
+
+Until = Literal[
+    "ended", "completed"
+]  # which end of a run counts: any, or only one behind which no attempt comes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

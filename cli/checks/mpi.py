@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from lockstream.cli.checks.finding import Finding, fault, ok, unknown, warning
+from lockstream.cli.checks.finding import Finding, fault, ok, warning
 
 PLACE = "mpi"
 RANKS = 2
@@ -97,8 +97,3 @@ def judge(launcher: str, code: int, output: str, errors: str) -> Finding:
     cores = min(fact["cores"] for fact in facts)
     found = f"{library}, by {launcher}; each may use {cores} of {os.cpu_count()} cores"
     return ok(PLACE, "two ranks", found)
-
-
-def not_checked(why: str) -> Finding:
-    """MPI was not looked at."""
-    return unknown(PLACE, "two ranks", why, "run lockstream doctor where you start mpirun")

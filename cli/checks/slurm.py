@@ -19,7 +19,7 @@ def check_slurm(library: str, environ: Mapping[str, str] = os.environ) -> Iterat
     Parameters
     ----------
     library
-        What MPI calls itself, e.g. "MPICH Version: 5.0.2"; empty if that is not known.
+        What is known of MPI, e.g. "MPICH Version: 5.0.2"; what does not name Open MPI is taken for MPICH's like.
     environ
         The environment.
     """
@@ -48,19 +48,14 @@ def judge_plugins(listed: str, library: str) -> Finding:
     there = set(re.findall(r"\b(pmi2|pmix)\w*", listed))
     if not listed:
         return unknown(PLACE, "srun --mpi", "srun does not answer", "is slurmctld up? try: scontrol ping")
-    fitting = [name for name in _fitting(library) if name in there]
+    family, kinds = ("Open MPI", ("pmix",)) if "Open MPI" in library else ("MPICH", ("pmi2", "pmix"))
+    fitting = [name for name in kinds if name in there]
     if fitting:
-        return ok(
-            PLACE, "srun --mpi", f"srun --mpi={fitting[0]} starts ranks of {library or 'most libraries'}"
-        )
-    found = f"srun has {', '.join(sorted(there)) or 'no PMI'}, and {library or 'MPI'} needs {_fitting(library)[0]}"
+        return ok(PLACE, "srun --mpi", f"srun --mpi={fitting[0]} starts ranks of {family}")
+    found = f"srun has {', '.join(sorted(there)) or 'no PMI'}, and {family} needs {kinds[0]}"
     return warning(
         PLACE, "srun --mpi", found, "start with mpirun inside the job (LAUNCH=mpirun in our scripts)"
     )
-
-
-def _fitting(library: str) -> tuple[str, ...]:
-    return ("pmix",) if "Open MPI" in library else ("pmi2", "pmix")
 
 
 def judge_job(shown: str) -> Iterator[Finding]:

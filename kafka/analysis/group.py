@@ -10,7 +10,8 @@ from lockstream.bridge.errors import ConfigurationError, WireError
 from lockstream.bridge.messages import TOPIC_PREFIX, RunStarted, is_run_id, run_topic
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES
 from lockstream.bridge.wire import decode
-from lockstream.kafka.analysis.position import Position, Until
+from lockstream.kafka.analysis.position import Position
+from lockstream.kafka.events import Until
 from lockstream.kafka.log import ANSWER_SECONDS, LogUnavailable, read_range
 
 # What the user may set otherwise.

@@ -4,15 +4,14 @@ Whoever takes over in the middle of the log has to know the attempt it stands in
 offset its ``run-started`` lies.
 """
 
-from typing import Literal, Self
+from typing import Self
 
 import msgspec
 from confluent_kafka import TopicPartition
 
+from lockstream.kafka.events import Until
+
 MAX_METADATA = 4096  # Kafka's own limit
-
-
-Until = Literal["ended", "completed"]
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):

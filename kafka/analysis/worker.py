@@ -31,10 +31,10 @@ from lockstream.kafka.analysis.group import (
 from lockstream.kafka.analysis.kept import keep_run
 from lockstream.kafka.analysis.messages import SpectrumResult
 from lockstream.kafka.analysis.partition import PartitionAnalysis
-from lockstream.kafka.analysis.position import Position, Until
+from lockstream.kafka.analysis.position import Position
 from lockstream.kafka.analysis.results import ResultsWriter, prepare_results_topic
 from lockstream.kafka.analysis.settings import AnalysisSettings
-from lockstream.kafka.events import Ended, Event
+from lockstream.kafka.events import Ended, Event, Until
 from lockstream.kafka.log import reader, record_of
 
 COMMIT_SECONDS = 0.5

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
-from typing import Literal
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -17,7 +16,7 @@ from lockstream.kafka.archive.disk import explained, writable_folder
 from lockstream.kafka.archive.run_archiver import RunArchiver
 from lockstream.kafka.archive.settings import ArchiveSettings
 from lockstream.kafka.errors import ArchiveDamaged, ArchiveRefused, NoSuchRun
-from lockstream.kafka.events import Event
+from lockstream.kafka.events import Event, Until
 from lockstream.kafka.log import Cluster, LogUnavailable, Topic, check_available, reader, record_of
 
 GROUP = "lockstream-archiver"
@@ -26,7 +25,6 @@ TICK_SECONDS = 0.25
 BATCH = 16  # records taken at once: up to 16 MiB
 
 Report = Callable[[str, Event], None]
-Until = Literal["completed", "ended"]
 _log = logging.getLogger(__name__)
 
 

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.programs import LOCKSTREAM, mpirun, run
-from support.slurm import Slurm
+from support.slurm import ENDED, Slurm
 from support.waiting import wait_until
 
 SCRIPTS = Path(__file__).parents[2] / "slurm"
-STEPS = 20_000
-RUN = f"""
+RUN = """
 [run]
 id = "reference"
 model = "gray-scott"
-steps = {STEPS}
+steps = 20000
 [domain]
 shape = [64, 64]
 spacing = [0.01, 0.01]
@@ -93,13 +92,7 @@ class Jobs:
         return {"LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": self.servers}
 
     def _has_ended(self, job: str) -> bool:
-        return not set(self.slurm.states(job)) & {
-            "PENDING",
-            "RUNNING",
-            "COMPLETING",
-            "CONFIGURING",
-            "REQUEUED",
-        }
+        return set(self.slurm.states(job)) <= ENDED
 
     def _lockstream(self, *words: str) -> None:
         done = run(LOCKSTREAM, *words, env=self._environment)

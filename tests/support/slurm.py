@@ -18,7 +18,7 @@ NODES = ("n1", "n2")
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 PACKAGES = "apt-get install --no-install-recommends slurm-wlm slurm-wlm-basic-plugins munge"
 FREEZER = Path("/sys/fs/cgroup/freezer")
-RUNNING, PENDING, COMPLETED = "RUNNING", "PENDING", "COMPLETED"
+COMPLETED = "COMPLETED"
 ENDED = {COMPLETED, "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
 
 # RequeueExit is not set: a job that comes back has asked for it.

@@ -16,15 +16,11 @@ from deploy.docker.engine import Engine
 from deploy.docker.images import lockstream_image, offline_options
 from deploy.docker.settings import PROJECT
 from deploy.docker.stack import PORTS, free_ports
+from support.pages import commands
 from support.programs import BIN, run
 
 PAGES = PROJECT / "docs" / "how-to"
 COMPOSE_PAGE, IMAGE_PAGE = PAGES / "run-kafka-with-docker-compose.md", PAGES / "containers.md"
-
-
-def commands(page: Path) -> list[str]:
-    """The page's blocks of shell."""
-    return re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def script(page: Path, build_options: list[str]) -> str:

@@ -1,10 +1,10 @@
 """The shell commands of the page on Slurm, as they stand there, from top to bottom."""
 
-import re
 from pathlib import Path
 
 import pytest
 from support.jobs import Jobs
+from support.pages import commands
 from support.programs import run
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "run-on-slurm.md"
@@ -13,13 +13,12 @@ LIMIT = 300.0
 
 @pytest.mark.timeout(LIMIT + 30)
 def test_all_commands_of_the_page(jobs: Jobs) -> None:
-    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     told = jobs.slurm.environment | {
         "LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": jobs.servers,
         "LOCKSTREAM_RUN_STEPS": "2000",
         "TMPDIR": str(jobs.folder),
     }
-    script = "\n".join(["set -euxo pipefail", *blocks])
+    script = "\n".join(["set -euxo pipefail", *commands(PAGE)])
     ended = run("bash", "-c", script, env=told, cwd=jobs.folder, timeout=LIMIT)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count("nothing lost, duplicated or torn") == 2
