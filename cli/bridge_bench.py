@@ -15,11 +15,11 @@ from lockstream.cli import drill_processes as processes
 from lockstream.cli.bridge_log import RunLog, read_log
 from lockstream.cli.bridge_report import Row
 from lockstream.cli.bridge_run import MAX_STALL, SimulatedRun
-from lockstream.cli.children import Child
 from lockstream.cli.drill_bench import Bench, DrillFailed, Say, wait_for
 from lockstream.cli.relay import Relay
 from lockstream.kafka import broker as embedded
 from lockstream.kafka.broker.ports import LOOPBACK, free_port
+from lockstream.kafka.children import Child
 
 MARGIN_SECONDS = 120.0  # beyond what a run should take
 

@@ -12,8 +12,9 @@ from lockstream.cli.bridge_fault import Fault
 from lockstream.cli.bridge_faults import REFERENCE, chosen
 from lockstream.cli.bridge_report import Row
 from lockstream.cli.bridge_run import SHAPE, SPACING
-from lockstream.cli.children import Child, mpirun_command
 from lockstream.cli.drill_bench import DrillFailed, Say, wait_for
+from lockstream.kafka.children import Child
+from lockstream.mpi_jobs.launch import mpirun_command
 
 FRAME_SECONDS = 0.1  # between two published steps, on an idle machine
 TRIAL_STEPS = 20000

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lockstream.cli import drill_processes as processes
-from lockstream.cli.children import Child, mpirun_command
 from lockstream.cli.drill_bench import DrillFailed, wait_for
 from lockstream.kafka.broker.process import ProcessIdentity
+from lockstream.kafka.children import Child
+from lockstream.mpi_jobs.launch import mpirun_command
 
 SHAPE = (256, 512)  # a step of 1 MiB in two fields
 SPACING = 2.5 / 256  # as in Pearson's paper

@@ -48,7 +48,8 @@ def demo(folder: Path, ranks: int) -> None:
 
 def _run_workflow(folder: Path, run: str, ranks: int, servers: str) -> None:
     """Run simulation, archiver and analysis beside each other until all have done their part."""
-    from lockstream.cli.children import Children, mpirun_command
+    from lockstream.kafka.children import Children
+    from lockstream.mpi_jobs.launch import mpirun_command
 
     logs, archive = folder / "logs" / run, folder / "archive"
     logs.mkdir(parents=True, exist_ok=True)

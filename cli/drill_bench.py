@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lockstream.bridge.errors import LockstreamError
-from lockstream.cli.children import Child
 from lockstream.kafka.archive.against_kafka import compare_with_kafka
 from lockstream.kafka.archive.layout import SEGMENTS
 from lockstream.kafka.archive.verify import Verified, verify_run
+from lockstream.kafka.children import Child
 
 END_SECONDS = 120.0
 LOOK_SECONDS = 0.05

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from lockstream.bridge.errors import LockstreamError
+from lockstream.bridge.errors import LockstreamError, UserError
 from lockstream.mpi_jobs.errors import WrongWorld
 
 if TYPE_CHECKING:
@@ -96,3 +98,20 @@ def _abort(comm: MPI.Intracomm, message: str, exit_code: int) -> NoReturn:
     sys.stderr.flush()
     comm.Abort(exit_code)
     os._exit(exit_code)  # MPICH's Abort returns now and then, before the launcher's signal is here
+
+
+def mpirun_command(ranks: int) -> list[str]:
+    """Return how to start something on `ranks` ranks: the launcher of this installation, or the one on the path.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    beside = Path(sys.executable).with_name("mpirun")
+    found = str(beside) if beside.exists() else shutil.which("mpirun")
+    if found is None:
+        raise UserError(
+            "mpirun is not there: pip install 'lockstream[mpich]', or load your system's MPI module"
+        )
+    return [found, "-n", str(ranks)]

@@ -1,17 +1,15 @@
-"""Programs that a command starts and surely ends: each in its own session, its output in a log file."""
+"""Programs that are started beside each other and surely end: each in its own session, its output in a log file."""
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from lockstream.bridge.errors import LockstreamError, UserError
+from lockstream.bridge.errors import LockstreamError
 from lockstream.kafka.broker.process import tied_command
 
 PATIENCE_SECONDS = 5.0
@@ -53,6 +51,12 @@ class Child:
     def exit_code(self) -> int | None:
         """Its exit code, None while it runs."""
         return self._process.poll()
+
+    def wait(self, timeout: float) -> int | None:
+        """Wait for its end; return its exit code, None if it still runs after `timeout` seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout)
+        return self.exit_code
 
     def new_lines(self) -> Iterator[str]:
         """Yield the whole lines that it has printed since the last call."""
@@ -123,20 +127,3 @@ class Children:
     def __exit__(self, *_: object) -> None:
         for child in self._children:
             child.end()
-
-
-def mpirun_command(ranks: int) -> list[str]:
-    """Return how to start something on `ranks` ranks: the launcher of this installation, or the one on the path.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    beside = Path(sys.executable).with_name("mpirun")
-    found = str(beside) if beside.exists() else shutil.which("mpirun")
-    if found is None:
-        raise UserError(
-            "mpirun is not there: pip install 'lockstream[mpich]', or load your system's MPI module"
-        )
-    return [found, "-n", str(ranks)]

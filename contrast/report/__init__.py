@@ -1,0 +1,1 @@
+"""Results as people read them: a page with plots, Markdown, tables for the documentation."""

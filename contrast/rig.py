@@ -1,0 +1,125 @@
+"""What every measurement stands on: a broker, topics of its own, and programs that are started and surely end."""
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lockstream.bridge.errors import LockstreamError
+from lockstream.kafka.children import Child
+from lockstream.mpi_jobs.launch import mpirun_command
+
+
+class ProgramFailed(LockstreamError):
+    """A program of the lab ended with an error, or not at all; the text shows the end of its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """A place to measure in.
+
+    Parameters
+    ----------
+    folder
+        For logs and results of programs; exists.
+    servers
+        Of a Kafka with one broker.
+    broker_pid
+        Its process, on this machine.
+    is_quick
+        Whether a rough answer will do.
+    """
+
+    folder: Path
+    servers: str
+    broker_pid: int
+    is_quick: bool
+
+    @contextmanager
+    def topic(self, partitions: int = 1, **settings: str) -> Iterator[str]:
+        """Lend a topic with one replica; `settings` as Kafka names them, with _ for the dots."""
+        from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+        name = f"contrast.{uuid.uuid4().hex[:12]}"
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        config = {key.replace("_", "."): value for key, value in settings.items()}
+        new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
+        admin.create_topics([new], operation_timeout=30)[name].result(60)
+        try:
+            yield name
+        finally:
+            admin.delete_topics([name], operation_timeout=30)[name].result(60)
+
+    def on_ranks(self, ranks: int, program: str, arguments: Mapping[str, Any], timeout: float = 120) -> Any:
+        """Run ``lockstream.contrast.PROGRAM`` under mpirun and return what rank 0 answered."""
+        return self._answer([*mpirun_command(ranks), *_python(program)], program, arguments, timeout)
+
+    def alone(self, program: str, arguments: Mapping[str, Any], timeout: float = 120) -> Any:
+        """Run ``lockstream.contrast.PROGRAM`` as one process and return what it answered."""
+        return self._answer(_python(program), program, arguments, timeout)
+
+    @contextmanager
+    def beside(self, program: str, arguments: Mapping[str, Any], ranks: int = 0) -> Iterator["Running"]:
+        """Have a program run during a ``with`` block, on ranks or (0) as one process; it is ended with the block."""
+        launcher = mpirun_command(ranks) if ranks else []
+        running = self._start([*launcher, *_python(program)], program, arguments)
+        try:
+            yield running
+        finally:
+            running.child.end()
+
+    def _answer(self, command: list[str], program: str, arguments: Mapping[str, Any], timeout: float) -> Any:
+        running = self._start(command, program, arguments)
+        try:
+            return running.answer(timeout)
+        finally:
+            running.child.end()
+
+    def _start(self, command: list[str], program: str, arguments: Mapping[str, Any]) -> "Running":
+        name = f"{program}-{uuid.uuid4().hex[:8]}"
+        asked, answer = self.folder / f"{name}.asked.json", self.folder / f"{name}.answer.json"
+        asked.write_bytes(msgspec.json.encode(dict(arguments)))
+        child = Child(name, [*command, str(asked), str(answer)], self.folder / f"{name}.log", os.environ)
+        return Running(child, answer)
+
+
+class Running:
+    """A program of the lab that runs."""
+
+    def __init__(self, child: Child, answer: Path) -> None:
+        self.child, self._answer = child, answer
+
+    def answer(self, timeout: float) -> Any:
+        """Wait for its end and return what it answered.
+
+        Raises
+        ------
+        ProgramFailed
+            It ended with an error, or did not end.
+        """
+        code = self.child.wait(timeout)
+        if code == 0:
+            return msgspec.json.decode(self._answer.read_bytes())
+        tail = "\n  ".join(self.child.log.read_text(errors="replace").splitlines()[-15:])
+        how = f"did not end within {timeout:.0f} s" if code is None else f"ended with exit code {code}"
+        raise ProgramFailed(f"{self.child.name} {how}; {self.child.log} ends with\n  {tail}")
+
+
+def asked() -> dict[str, Any]:
+    """Return what a program of the lab was asked."""
+    return dict(msgspec.json.decode(Path(sys.argv[1]).read_bytes()))
+
+
+def reply(answer: Any) -> None:
+    """Give a program's answer; on ranks, by rank 0 alone."""
+    Path(sys.argv[2]).write_bytes(msgspec.json.encode(answer))
+
+
+def _python(program: str) -> list[str]:
+    return [sys.executable, "-m", f"lockstream.contrast.{program}"]
