@@ -44,17 +44,8 @@ class Rig:
     @contextmanager
     def topic(self, partitions: int = 1, **settings: str) -> Iterator[str]:
         """Lend a topic with one replica; `settings` as Kafka names them, with _ for the dots."""
-        from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
-
-        name = f"contrast.{uuid.uuid4().hex[:12]}"
-        admin = AdminClient({"bootstrap.servers": self.servers})
-        config = {key.replace("_", "."): value for key, value in settings.items()}
-        new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
-        admin.create_topics([new], operation_timeout=30)[name].result(60)
-        try:
+        with lent_topic(self.servers, partitions, **settings) as name:
             yield name
-        finally:
-            admin.delete_topics([name], operation_timeout=30)[name].result(60)
 
     def on_ranks(self, ranks: int, program: str, arguments: Mapping[str, Any], timeout: float = 120) -> Any:
         """Run ``lockstream.contrast.PROGRAM`` under mpirun and return what rank 0 answered."""
@@ -87,6 +78,24 @@ class Rig:
         asked.write_bytes(msgspec.json.encode(dict(arguments)))
         child = Child(name, [*command, str(asked), str(answer)], self.folder / f"{name}.log", os.environ)
         return Running(child, answer)
+
+
+@contextmanager
+def lent_topic(servers: str, partitions: int = 1, **settings: str) -> Iterator[str]:
+    """Lend a topic, for programs that know of a Kafka alone; see `Rig.topic`."""
+    from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
+
+    from lockstream.bridge.client import admin_client
+
+    name = f"contrast.{uuid.uuid4().hex[:12]}"
+    admin = admin_client({"bootstrap.servers": servers})
+    config = {key.replace("_", "."): value for key, value in settings.items()}
+    new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
+    admin.create_topics([new], operation_timeout=30)[name].result(60)
+    try:
+        yield name
+    finally:
+        admin.delete_topics([name], operation_timeout=30)[name].result(60)
 
 
 class Running:
