@@ -70,8 +70,8 @@ class Party:
         self.others = tuple(other for other in range(size) if other != rank)
         self._topic, self._key = topic, bytes([rank])
         kafka = client_config({"bootstrap.servers": servers})
-        self._producer = Producer({**kafka, **_PRODUCER, **producer})
-        self._consumer = Consumer({**kafka, **_CONSUMER})
+        self._producer: Any = Producer({**kafka, **_PRODUCER, **producer})
+        self._consumer: Any = Consumer({**kafka, **_CONSUMER})
         self._failure: object = None
         self._read: set[int] = set()
         self._waiting: defaultdict[tuple[int, int], deque[bytes]] = defaultdict(deque)
