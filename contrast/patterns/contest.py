@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from lockstream.mpi_jobs.launch import mpi_world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+GIGABYTE = 1e9
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +78,8 @@ def main() -> None:
     with mpi_world() as comm:
         order = msgspec.convert(asked(), Order)
         cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {sorted(cores)[comm.rank % len(cores)]})
+        if comm.size <= len(cores):
+            os.sched_setaffinity(0, {sorted(cores)[comm.rank]})
         gc.disable()  # its pauses are nobody's latency
         found: list[Measurement] = []
         for pattern, sizes in order.sizes.items():
@@ -123,14 +126,11 @@ def measured(
     latencies = race.latencies(order.latency_seconds)
     delivered = delivered_bytes(pattern, nbytes, comm.size)
     for way, contestant, taken in zip(order.ways, field, latencies, strict=True):
-        streamed: Mapping[str, float] = {}
+        rates: tuple[float, float] | None = None
         if nbytes in order.streamed and delivered:
             run = race.stream(contestant, delivered, taken.median, order.stream_seconds)
             gone = run.exchanges * delivered
-            streamed = {
-                "bytes_per_second": gone / run.seconds,
-                "cpu_seconds_per_gigabyte": run.cpu_seconds / gone * 1e9,
-            }
+            rates = gone / run.seconds, run.cpu_seconds / gone * GIGABYTE
         yield Measurement(
             pattern=pattern,
             style="mpi" if way.style == "mpi" else "kafka",
@@ -139,7 +139,8 @@ def measured(
             latency=taken,
             dimension=way.dimension,
             setting=way.setting,
-            **streamed,
+            bytes_per_second=rates and rates[0],
+            cpu_seconds_per_gigabyte=rates and rates[1],
         )
 
 

@@ -35,13 +35,16 @@ class Meeting:
         self._comm = comm
         self._awake = AWAKE_SECONDS if comm.size <= cores else 0.0
 
-    def begin(self) -> float:
-        """Wait for a moment that all agree on, and return it; in seconds of `time.monotonic`."""
+    def moment(self) -> float:
+        """Return a moment soon to come that all agree on; in seconds of `time.monotonic`."""
         (moment,) = self.latest(time.monotonic() + AHEAD_SECONDS)
+        return moment
+
+    def wait_until(self, moment: float) -> None:
+        """Wait for it."""
         time.sleep(max(0.0, moment - self._awake - time.monotonic()))
         while time.monotonic() < moment:
             pass
-        return moment
 
     def latest(self, *values: float) -> tuple[float, ...]:
         """Return, for each of some values, the largest that a rank has."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from lockstream.bridge.errors import LockstreamError
 from lockstream.contrast.cpu import cpu_seconds, own_cpu_seconds
@@ -15,6 +16,7 @@ from lockstream.contrast.statistics import latency
 
 TURN_SECONDS = 0.05
 TURN_SAMPLES = 16
+LEAST_APART_SECONDS = 1e-4
 FEWEST_ROUNDS = 3
 PRECISE = 0.05  # half the interval of confidence, over the median
 MOST_STREAM_BYTES = 256 << 20
@@ -71,21 +73,18 @@ class Race:
     def latencies(self, seconds: float) -> list[Latency]:
         """Take turns until all are known to a few per cent, or so many seconds have passed.
 
-        The first exchange of a turn does not count, so that none pays for what another one left in the caches,
-        unless it takes a turn by itself. The first round does not count at all.
+        The first round does not count: it touches memory for the first time and opens connections.
         """
+        typical = [self._turn(contestant, TURN_SECONDS)[0] for contestant in self._contestants]
         samples: list[list[float]] = [[] for _ in self._contestants]
-        for contestant in self._contestants:
-            self._time(contestant)
-        passed, rounds = 0.0, 0
-        while rounds < FEWEST_ROUNDS or (passed < seconds and not _are_precise(samples)):
-            for contestant, taken in zip(self._contestants, samples, strict=True):
-                turn = [self._time(contestant)]
-                while sum(turn) < TURN_SECONDS and len(turn) <= TURN_SAMPLES:
-                    turn.append(self._time(contestant))
-                taken += turn[1:] or turn
-                passed += sum(turn)
+        begun, rounds = self._meeting.moment(), 0
+        passed = 0.0
+        while passed < seconds and (rounds < FEWEST_ROUNDS or not _are_precise(samples)):
+            for one, contestant in enumerate(self._contestants):
+                samples[one] += self._turn(contestant, typical[one])
+                typical[one] = float(np.median(samples[one]))
             rounds += 1
+            passed = self._meeting.moment() - begun
         return [latency(taken) for taken in samples]
 
     def stream(self, contestant: Contestant, nbytes: int, typical: float, seconds: float) -> Stream:
@@ -105,26 +104,45 @@ class Race:
         most = min(MOST_STREAM_EXCHANGES, max(2, MOST_STREAM_BYTES // max(1, nbytes)))
         few = min(most, max(2, round(seconds / 5 / typical)))
         tried = self._stream(contestant, few)
+        if tried.seconds > seconds:
+            return tried
         return self._stream(contestant, min(most, max(few, round(few * seconds / tried.seconds))))
 
-    def _time(self, contestant: Contestant) -> float:
-        """Return the seconds from the begin of an exchange until the last participant was through."""
-        self._number += 1
-        self._payload.prepare(self._number)
-        begin = self._meeting.begin()
-        contestant.exchange(self._payload.mine, self._payload.got)
-        contestant.settle()
-        left = time.monotonic()
-        (last_left,) = self._meeting.latest(left)
+    def _turn(self, contestant: Contestant, typical: float) -> list[float]:
+        """Return the seconds from the begin of exchanges until the last participant was through.
+
+        Short ones are done in a row, at moments that all know beforehand. The first of them does not count, so that
+        none pays for what others, or a rest, have left in the caches. One that begins before the last one is over
+        does not count either.
+        """
+        apart = max(LEAST_APART_SECONDS, 3 * typical)
+        row = 1 + min(TURN_SAMPLES, int(TURN_SECONDS / apart))
+        self._prepare()
+        first = self._meeting.moment()
+        begins = [first + number * apart for number in range(row)]
+        left: list[float] = []
+        for begin in begins:
+            if left:
+                self._check()
+                self._prepare()
+            self._meeting.wait_until(begin)
+            contestant.exchange(self._payload.mine, self._payload.got)
+            contestant.settle()
+            left.append(time.monotonic())
+        ends = self._meeting.latest(*left)
         self._check()
-        return last_left - begin
+        taken = [end - begin for begin, end in zip(begins, ends, strict=True)]
+        in_time = [
+            one for one, begin, end in zip(taken[1:], begins[1:], ends[:-1], strict=True) if end < begin
+        ]
+        return in_time or taken[:1]
 
     def _stream(self, contestant: Contestant, exchanges: int) -> Stream:
-        self._number += 1
-        self._payload.prepare(self._number)
         mine, got = self._payload.mine, self._payload.got
+        self._prepare()
         helped = cpu_seconds(contestant.helper_pid) if contestant.helper_pid else 0.0
-        begin = self._meeting.begin()
+        begin = self._meeting.moment()
+        self._meeting.wait_until(begin)
         worked = own_cpu_seconds()
         for _ in range(exchanges):
             contestant.exchange(mine, got)
@@ -136,6 +154,10 @@ class Race:
         (helped,) = self._meeting.latest(helped)
         self._check()
         return Stream(exchanges, last_left - begin, cpu + helped)
+
+    def _prepare(self) -> None:
+        self._number += 1
+        self._payload.prepare(self._number)
 
     def _check(self) -> None:
         if not self._payload.is_right:
