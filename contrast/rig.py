@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lockstream.bridge.errors import LockstreamError
 from lockstream.kafka.children import Child
-from lockstream.mpi_jobs.launch import mpirun_command
+from lockstream.mpi_jobs.launch import launched_tasks, mpi_world, mpirun_command
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 LISTEN_SECONDS = 0.2
 _YIELD = {
@@ -159,10 +162,22 @@ def reply(answer: Any) -> None:
     Path(sys.argv[2]).write_bytes(msgspec.json.encode(answer))
 
 
-def _environment(ranks: int) -> dict[str, str]:
-    """Return the environment for ranks; with more of them than cores they yield theirs while they wait.
+@contextmanager
+def world() -> Iterator["MPI.Intracomm"]:
+    """Lend the ranks of a program of the lab; see `mpi_world`."""
+    ranks, _ = launched_tasks(os.environ)
+    with mpi_world("multiple" if _is_crowded(ranks) else "funneled") as comm:
+        yield comm
 
-    Otherwise a waiting rank keeps the core until its slice is over, and exchanges take up to a thousand times longer.
+
+def _environment(ranks: int) -> dict[str, str]:
+    return {**(_YIELD if _is_crowded(ranks) else {}), **os.environ}
+
+
+def _is_crowded(ranks: int) -> bool:
+    """Whether ranks must yield their cores while they wait.
+
+    Where they do not, a waiting one keeps the core until its slice is over, and what takes microseconds takes
+    milliseconds. MPICH yields only with thread level "multiple".
     """
-    crowded = _YIELD if ranks > len(os.sched_getaffinity(0)) else {}
-    return {**crowded, **os.environ}
+    return ranks > len(os.sched_getaffinity(0))

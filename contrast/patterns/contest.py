@@ -18,8 +18,7 @@ from lockstream.contrast.patterns.party import USUAL, Party
 from lockstream.contrast.patterns.payload import delivered_bytes, payload
 from lockstream.contrast.patterns.race import Contestant, Race
 from lockstream.contrast.results import Measurement
-from lockstream.contrast.rig import asked, lent_topic, reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import asked, lent_topic, reply, world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -75,7 +74,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 def main() -> None:
     """Do what is asked, on all ranks."""
-    with mpi_world() as comm:
+    with world() as comm:
         order = msgspec.convert(asked(), Order)
         cores = os.sched_getaffinity(0)
         if comm.size <= len(cores):
