@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from lockstream.contrast.patterns.contest import Order
-from lockstream.contrast.patterns.plan import FULL, QUICK, SETTINGS, STYLES, sizes_of
+from lockstream.contrast.patterns.plan import FULL, QUICK, SETTINGS, STYLES, WARM_SIZES, sizes_of
 from lockstream.contrast.results import Measurement
 from lockstream.contrast.rig import Rig
 
@@ -34,28 +35,35 @@ def measure(rig: Rig, say: Callable[[str], None]) -> tuple[Measurement, ...]:
         An exchange failed, or did not bring what was due.
     """
     plan = QUICK if rig.is_quick else FULL
+    usual = Order(
+        servers=rig.servers,
+        broker_pid=rig.broker_pid,
+        ways=STYLES,
+        sizes={"point-to-point": WARM_SIZES},
+        streamed=WARM_SIZES,
+        latency_seconds=plan.warm_seconds / 4,
+        stream_seconds=plan.warm_seconds / 4,
+    )
+    _raced(rig, 2, usual, plan.timeout, lambda _: None)
     found: list[Measurement] = []
     for participants in plan.participants:
-        order = Order(
-            servers=rig.servers,
-            broker_pid=rig.broker_pid,
-            ways=STYLES,
+        order = replace(
+            usual,
             sizes=sizes_of(plan, participants),
             streamed=plan.streamed,
             latency_seconds=plan.latency_seconds,
             stream_seconds=plan.stream_seconds,
         )
         found += _raced(rig, participants, order, plan.timeout, say)
-    order = Order(
-        servers=rig.servers,
-        broker_pid=rig.broker_pid,
+    say("acknowledgements, linger, compression and fsync of Kafka")
+    order = replace(
+        usual,
         ways=SETTINGS,
         sizes={"point-to-point": plan.settings_sizes},
         streamed=plan.settings_sizes,
         latency_seconds=plan.settings_seconds,
         stream_seconds=plan.stream_seconds,
     )
-    say("acknowledgements, linger, compression and fsync of Kafka")
     return (*found, *_raced(rig, 2, order, plan.timeout, lambda _: None))
 
 
@@ -71,8 +79,7 @@ def _raced(
     )
     note = _note(participants, len(os.sched_getaffinity(0)))
     return tuple(
-        msgspec.structs.replace(measurement, note=note)
-        for measurement in msgspec.convert(answer, tuple[Measurement, ...])
+        replace(measurement, note=note) for measurement in msgspec.convert(answer, tuple[Measurement, ...])
     )
 
 

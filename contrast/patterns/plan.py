@@ -12,6 +12,8 @@ SMALLEST_SUM = 8  # one double
 
 STYLES = (Way(style="mpi"), Way(style="kafka"))
 
+WARM_SIZES = (KIB, MIB)
+
 _UNSURE = {"enable.idempotence": False}  # it insists on acks=all
 SETTINGS = (  # of a point-to-point exchange in Kafka; the usual one of each dimension first
     Way(style="kafka", dimension="acks", setting="all"),
@@ -45,6 +47,8 @@ class Plan:
         With which the settings of Kafka are tried.
     settings_seconds
         For the latencies of all settings with one size.
+    warm_seconds
+        That exchanges go on which do not count: the broker's virtual machine compiles what is used often.
     timeout
         For all of one number of participants, on a machine that does much else.
     """
@@ -56,6 +60,7 @@ class Plan:
     stream_seconds: float
     settings_sizes: tuple[int, ...] = (KIB, MIB)
     settings_seconds: float
+    warm_seconds: float
     timeout: float
 
 
@@ -66,6 +71,7 @@ QUICK = Plan(
     latency_seconds=0.25,
     stream_seconds=0.1,
     settings_seconds=2.0,
+    warm_seconds=1.0,
     timeout=600,
 )
 FULL = Plan(
@@ -75,6 +81,7 @@ FULL = Plan(
     latency_seconds=2.0,
     stream_seconds=0.6,
     settings_seconds=15.0,
+    warm_seconds=5.0,
     timeout=3600,
 )
 
