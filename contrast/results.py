@@ -78,6 +78,8 @@ class Measurement(Record, frozen=True, kw_only=True):
         Of all participants and, in Kafka, of the broker; None if it was not measured.
     dimension, setting
         What was changed against the usual, e.g. "acks" and "0"; empty for the usual.
+    note
+        What has to be known of this one, e.g. that there were fewer cores than ranks.
     """
 
     pattern: str
@@ -89,6 +91,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     cpu_seconds_per_gigabyte: float | None = None
     dimension: str = ""
     setting: str = ""
+    note: str = ""
 
 
 class Outcome(Record, frozen=True, kw_only=True):
@@ -176,6 +179,9 @@ class Fit(Record, frozen=True, kw_only=True):
         Sizes that were measured; those marked in `held_out` were not used for the fit.
     worst_factor
         The worst ratio of prediction and measurement, whichever is larger over the other, among the points held out.
+    smallest, largest
+        Sizes between which it holds. Where one line misses by more than a factor of 2 there are two, one for small
+        and one for large messages, that meet at one size.
     """
 
     pattern: str
@@ -186,6 +192,8 @@ class Fit(Record, frozen=True, kw_only=True):
     points: tuple[FitPoint, ...]
     held_out: tuple[int, ...]
     worst_factor: float
+    smallest: int = 0
+    largest: int = 0
 
 
 class Verdict(Record, frozen=True, kw_only=True):

@@ -2,18 +2,28 @@
 
 import os
 import sys
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lockstream.bridge.errors import LockstreamError
 from lockstream.kafka.children import Child
-from lockstream.mpi_jobs.launch import mpirun_command
+from lockstream.mpi_jobs.launch import launched_tasks, mpi_world, mpirun_command
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+LISTEN_SECONDS = 0.2
+_YIELD = {
+    "MPIR_CVAR_CH4_PROGRESS_THROTTLE": "1",  # MPICH
+    "OMPI_MCA_mpi_yield_when_idle": "1",  # Open MPI
+}
 
 
 class ProgramFailed(LockstreamError):
@@ -44,49 +54,75 @@ class Rig:
     @contextmanager
     def topic(self, partitions: int = 1, **settings: str) -> Iterator[str]:
         """Lend a topic with one replica; `settings` as Kafka names them, with _ for the dots."""
-        from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
-
-        name = f"contrast.{uuid.uuid4().hex[:12]}"
-        admin = AdminClient({"bootstrap.servers": self.servers})
-        config = {key.replace("_", "."): value for key, value in settings.items()}
-        new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
-        admin.create_topics([new], operation_timeout=30)[name].result(60)
-        try:
+        with lent_topic(self.servers, partitions, **settings) as name:
             yield name
-        finally:
-            admin.delete_topics([name], operation_timeout=30)[name].result(60)
 
-    def on_ranks(self, ranks: int, program: str, arguments: Mapping[str, Any], timeout: float = 120) -> Any:
-        """Run ``lockstream.contrast.PROGRAM`` under mpirun and return what rank 0 answered."""
-        return self._answer([*mpirun_command(ranks), *_python(program)], program, arguments, timeout)
+    def on_ranks(
+        self,
+        ranks: int,
+        program: str,
+        arguments: Mapping[str, Any],
+        timeout: float = 120,
+        hear: Callable[[str], None] = lambda _: None,
+    ) -> Any:
+        """Run ``lockstream.contrast.PROGRAM`` under mpirun and return what rank 0 answered.
+
+        `hear` gets the lines that it prints meanwhile.
+        """
+        return self._answer(ranks, program, arguments, timeout, hear)
 
     def alone(self, program: str, arguments: Mapping[str, Any], timeout: float = 120) -> Any:
         """Run ``lockstream.contrast.PROGRAM`` as one process and return what it answered."""
-        return self._answer(_python(program), program, arguments, timeout)
+        return self._answer(0, program, arguments, timeout)
 
     @contextmanager
     def beside(self, program: str, arguments: Mapping[str, Any], ranks: int = 0) -> Iterator["Running"]:
         """Have a program run during a ``with`` block, on ranks or (0) as one process; it is ended with the block."""
-        launcher = mpirun_command(ranks) if ranks else []
-        running = self._start([*launcher, *_python(program)], program, arguments)
+        running = self._start(ranks, program, arguments)
         try:
             yield running
         finally:
             running.child.end()
 
-    def _answer(self, command: list[str], program: str, arguments: Mapping[str, Any], timeout: float) -> Any:
-        running = self._start(command, program, arguments)
+    def _answer(
+        self,
+        ranks: int,
+        program: str,
+        arguments: Mapping[str, Any],
+        timeout: float,
+        hear: Callable[[str], None] = lambda _: None,
+    ) -> Any:
+        running = self._start(ranks, program, arguments)
         try:
-            return running.answer(timeout)
+            return running.answer(timeout, hear)
         finally:
             running.child.end()
 
-    def _start(self, command: list[str], program: str, arguments: Mapping[str, Any]) -> "Running":
+    def _start(self, ranks: int, program: str, arguments: Mapping[str, Any]) -> "Running":
         name = f"{program}-{uuid.uuid4().hex[:8]}"
         asked, answer = self.folder / f"{name}.asked.json", self.folder / f"{name}.answer.json"
         asked.write_bytes(msgspec.json.encode(dict(arguments)))
-        child = Child(name, [*command, str(asked), str(answer)], self.folder / f"{name}.log", os.environ)
-        return Running(child, answer)
+        python = [sys.executable, "-m", f"lockstream.contrast.{program}"]
+        command = [*(mpirun_command(ranks) if ranks else []), *python, str(asked), str(answer)]
+        return Running(Child(name, command, self.folder / f"{name}.log", _environment(ranks)), answer)
+
+
+@contextmanager
+def lent_topic(servers: str, partitions: int = 1, **settings: str) -> Iterator[str]:
+    """Lend a topic, for programs that know of a Kafka alone; see `Rig.topic`."""
+    from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
+
+    from lockstream.bridge.client import admin_client
+
+    name = f"contrast.{uuid.uuid4().hex[:12]}"
+    admin = admin_client({"bootstrap.servers": servers})
+    config = {key.replace("_", "."): value for key, value in settings.items()}
+    new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
+    admin.create_topics([new], operation_timeout=30)[name].result(60)
+    try:
+        yield name
+    finally:
+        admin.delete_topics([name], operation_timeout=30)[name].result(60)
 
 
 class Running:
@@ -95,15 +131,20 @@ class Running:
     def __init__(self, child: Child, answer: Path) -> None:
         self.child, self._answer = child, answer
 
-    def answer(self, timeout: float) -> Any:
-        """Wait for its end and return what it answered.
+    def answer(self, timeout: float, hear: Callable[[str], None] = lambda _: None) -> Any:
+        """Wait for its end and return what it answered; `hear` gets the lines that it prints meanwhile.
 
         Raises
         ------
         ProgramFailed
             It ended with an error, or did not end.
         """
-        code = self.child.wait(timeout)
+        limit = time.monotonic() + timeout
+        code = None
+        while code is None and time.monotonic() < limit:
+            code = self.child.wait(LISTEN_SECONDS)
+            for line in self.child.new_lines():
+                hear(line)
         if code == 0:
             return msgspec.json.decode(self._answer.read_bytes())
         tail = "\n  ".join(self.child.log.read_text(errors="replace").splitlines()[-15:])
@@ -121,5 +162,22 @@ def reply(answer: Any) -> None:
     Path(sys.argv[2]).write_bytes(msgspec.json.encode(answer))
 
 
-def _python(program: str) -> list[str]:
-    return [sys.executable, "-m", f"lockstream.contrast.{program}"]
+@contextmanager
+def world() -> Iterator["MPI.Intracomm"]:
+    """Lend the ranks of a program of the lab; see `mpi_world`."""
+    ranks, _ = launched_tasks(os.environ)
+    with mpi_world("multiple" if _is_crowded(ranks) else "funneled") as comm:
+        yield comm
+
+
+def _environment(ranks: int) -> dict[str, str]:
+    return {**(_YIELD if _is_crowded(ranks) else {}), **os.environ}
+
+
+def _is_crowded(ranks: int) -> bool:
+    """Whether ranks must yield their cores while they wait.
+
+    Where they do not, a waiting one keeps the core until its slice is over, and what takes microseconds takes
+    milliseconds. MPICH yields only with thread level "multiple".
+    """
+    return ranks > len(os.sched_getaffinity(0))

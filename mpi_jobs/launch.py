@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from lockstream.bridge.errors import LockstreamError, UserError
 from lockstream.mpi_jobs.errors import WrongWorld
@@ -31,8 +31,11 @@ OTHERS_PATIENCE = 300.0  # rank 0 may be waiting for Kafka's last acknowledgemen
 
 
 @contextmanager
-def mpi_world() -> Iterator[MPI.Intracomm]:
+def mpi_world(thread_level: Literal["funneled", "multiple"] = "funneled") -> Iterator[MPI.Intracomm]:
     """Initialise MPI and lend its world; no rank outlives another one's failure.
+
+    MPI is called from the main thread only, and need know of no other one. With ``"multiple"`` MPICH does more at
+    each call, and can yield the core while it waits.
 
     A `LockstreamError` that all ranks raise ends them in good order: it goes on on rank 0, which is the one
     that talks to the user, and the others exit silently with its exit code. Any other error, or one that
@@ -45,7 +48,7 @@ def mpi_world() -> Iterator[MPI.Intracomm]:
     """
     import mpi4py
 
-    mpi4py.rc.thread_level = "funneled"  # MPI is called from the main thread only
+    mpi4py.rc.thread_level = thread_level
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD

@@ -1,1 +1,1 @@
-"""The same exchange in both styles, timed: from one byte to 64 MiB, between two to eight participants."""
+"""The patterns of exchange in both styles: one function each in `in_mpi` and `in_kafka`, raced by `race`."""

@@ -1,0 +1,147 @@
+"""The program that runs on the participants: both styles race through patterns and sizes."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lockstream.contrast.cpu import on_any_core
+from lockstream.contrast.patterns import in_kafka, in_mpi
+from lockstream.contrast.patterns.meeting import Meeting
+from lockstream.contrast.patterns.party import USUAL, Party
+from lockstream.contrast.patterns.payload import delivered_bytes, payload
+from lockstream.contrast.patterns.race import Contestant, Race
+from lockstream.contrast.results import Measurement
+from lockstream.contrast.rig import asked, lent_topic, reply, world
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+GIGABYTE = 1e9
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A contestant.
+
+    Parameters
+    ----------
+    style
+        "mpi" or "kafka".
+    dimension, setting
+        How it differs from the usual way of its style.
+    producer, topic
+        Settings of Kafka that make the difference; those of topics with _ for the dots.
+    """
+
+    style: str
+    dimension: str = ""
+    setting: str = ""
+    producer: dict[str, Any] = msgspec.field(default_factory=dict)
+    topic: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be measured.
+
+    Parameters
+    ----------
+    servers, broker_pid
+        Of the Kafka.
+    ways
+        The contestants; all do each exchange.
+    sizes
+        Bytes of a message, for each pattern.
+    streamed
+        Sizes that are streamed too.
+    latency_seconds, stream_seconds
+        For one pattern of one size: for the latencies of all, and for each one's stream.
+    """
+
+    servers: str
+    broker_pid: int
+    ways: tuple[Way, ...]
+    sizes: dict[str, tuple[int, ...]]
+    streamed: tuple[int, ...]
+    latency_seconds: float
+    stream_seconds: float
+
+
+def main() -> None:
+    """Do what is asked, on all ranks."""
+    with world() as comm:
+        order = msgspec.convert(asked(), Order)
+        cores = os.sched_getaffinity(0)
+        if comm.size <= len(cores):
+            os.sched_setaffinity(0, {sorted(cores)[comm.rank]})
+        gc.disable()  # its pauses are nobody's latency
+        found: list[Measurement] = []
+        for pattern, sizes in order.sizes.items():
+            with contestants(comm, order, pattern, cores) as field:
+                for nbytes in sizes:
+                    found += measured(comm, Meeting(comm, len(cores)), order, field, pattern, nbytes)
+            if comm.rank == 0:
+                print(pattern, flush=True)  # noqa: T201  to whoever waits for the answer
+        if comm.rank == 0:
+            reply(found)
+
+
+@contextmanager
+def contestants(
+    comm: MPI.Intracomm, order: Order, pattern: str, cores: set[int]
+) -> Iterator[list[Contestant]]:
+    """Make the contestants ready for one pattern."""
+    with ExitStack() as stack:
+        yield [
+            Contestant(partial(in_mpi.PATTERNS[pattern], comm), lambda: None)
+            if way.style == "mpi"
+            else _in_kafka(stack, comm, order, way, pattern, cores)
+            for way in order.ways
+        ]
+
+
+def _in_kafka(
+    stack: ExitStack, comm: MPI.Intracomm, order: Order, way: Way, pattern: str, cores: set[int]
+) -> Contestant:
+    lent = lent_topic(order.servers, comm.size, **way.topic) if comm.rank == 0 else nullcontext("")
+    topic = comm.bcast(stack.enter_context(lent))
+    with on_any_core(cores):
+        party = Party(order.servers, topic, comm.rank, comm.size, {**USUAL, **way.producer})
+    stack.enter_context(party)
+    helper = order.broker_pid if comm.rank == 0 else 0
+    return Contestant(partial(in_kafka.PATTERNS[pattern], party), party.settle, helper)
+
+
+def measured(
+    comm: MPI.Intracomm, meeting: Meeting, order: Order, field: list[Contestant], pattern: str, nbytes: int
+) -> Iterator[Measurement]:
+    """Yield what each contestant does, in one pattern and size."""
+    race = Race(meeting, payload(pattern, nbytes, comm.rank, comm.size), field)
+    latencies = race.latencies(order.latency_seconds)
+    delivered = delivered_bytes(pattern, nbytes, comm.size)
+    for way, contestant, taken in zip(order.ways, field, latencies, strict=True):
+        rates: tuple[float, float] | None = None
+        if nbytes in order.streamed and delivered:
+            run = race.stream(contestant, delivered, taken.median, order.stream_seconds)
+            gone = run.exchanges * delivered
+            rates = gone / run.seconds, run.cpu_seconds / gone * GIGABYTE
+        yield Measurement(
+            pattern=pattern,
+            style="mpi" if way.style == "mpi" else "kafka",
+            nbytes=nbytes,
+            participants=comm.size,
+            latency=taken,
+            dimension=way.dimension,
+            setting=way.setting,
+            bytes_per_second=rates and rates[0],
+            cpu_seconds_per_gigabyte=rates and rates[1],
+        )
+
+
+if __name__ == "__main__":
+    main()
