@@ -50,8 +50,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def published_path(self) -> Path:
-        """The journal of frames that the simulation has handed over; the first worker writes it."""
-        return Path(self.folder) / "published.jsonl"
+        """The journal of frames that a worker has handed over; on ranks only the first one has it."""
+        return Path(self.folder) / f"published-{self.worker}.jsonl"
 
     @property
     def join_path(self) -> Path:
