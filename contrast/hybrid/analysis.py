@@ -88,12 +88,7 @@ class Analyst:
         time.sleep(self._plan.analysis_seconds)
         if self._taken == self._plan.crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        counts, _ = np.histogram(frame, bins=BINS, range=(0.0, 1.0))
-        digest = hashlib.sha256(frame.tobytes()).hexdigest()
-        found = Result(
-            step=step, frame=digest, histogram=tuple(counts.tolist()), at=time.monotonic(), resume=resume
-        )
-        self._journal.write(found)
+        self._journal.write(examine(step, frame, resume))
 
     def __enter__(self) -> Self:
         return self
@@ -102,8 +97,19 @@ class Analyst:
         self._journal.__exit__()
 
 
+def examine(step: int, frame: Array, resume: int = 0) -> Result:
+    """Return what is to be known of a frame."""
+    counts, _ = np.histogram(frame, bins=BINS, range=(0.0, 1.0))
+    return Result(
+        step=step,
+        frame=hashlib.sha256(frame.tobytes()).hexdigest(),
+        histogram=tuple(counts.tolist()),
+        at=time.monotonic(),
+        resume=resume,
+    )
+
+
 def digest(results: Sequence[Result]) -> str:
     """SHA-256 over what the results say, whenever and wherever they were found."""
-    return hashlib.sha256(
-        msgspec.json.encode([(result.step, result.frame, result.histogram) for result in results])
-    ).hexdigest()
+    said = [(result.step, result.frame, result.histogram) for result in results]
+    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()

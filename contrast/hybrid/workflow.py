@@ -13,7 +13,6 @@ import numpy as np
 
 from lockstream.mpi_jobs.decomposition import block_range
 
-MAX_BAND_BYTES = 1 << 20  # what a Kafka takes in one record as it comes, less its headers
 _DIFFUSIVITY = 0.2  # times time step over spacing squared; stable up to 1/4
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +23,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Parameters
     ----------
     rows, columns
-        Of the grid, which is periodic; its elements are float64.
+        Of the grid, which is periodic; its elements are float64. A worker's part of it must fit into one record of
+        Kafka, 1 MB as that comes.
     workers
         Among how many the rows are dealt out.
     steps, every
@@ -49,8 +49,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         if self.workers < 1 or self.rows < self.workers or self.every < 1 or self.steps < self.every:
             raise ValueError(f"{self}: every worker needs a row, and every run a frame")
-        if (nbytes := -(-self.rows // self.workers) * self.columns * 8) >= MAX_BAND_BYTES:
-            raise ValueError(f"{self}: a band has {nbytes} bytes, more than a record of Kafka can carry")
 
     @property
     def frames(self) -> int:
