@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lockstream.contrast.hybrid.serial import serial_results
-from lockstream.contrast.hybrid.task import Simulated
-from lockstream.contrast.hybrid.ways import Way, WorkflowStuck
+from lockstream.contrast.hybrid.ways import Way
 from lockstream.contrast.hybrid.workflow import Plan
 from lockstream.contrast.rig import Rig
 
@@ -17,7 +16,7 @@ Figures = Mapping[str, float]
 def solve_fast(way: type[Way], rig: Rig, plan: Plan) -> Figures:
     """Compute as fast as it goes, and compare with what a serial run finds."""
     with way(rig, plan) as running:
-        simulated = _ended(running)
+        simulated = running.simulated()
         running.analysed()
         results = running.results
     expected = {(r.step, r.frame, r.histogram) for r in serial_results(plan)}
@@ -31,11 +30,11 @@ def solve_fast(way: type[Way], rig: Rig, plan: Plan) -> Figures:
 def slow_analysis(way: type[Way], rig: Rig, plan: Plan) -> Figures:
     """Run with an analysis that keeps up, then with one that does not."""
     with way(rig, msgspec.structs.replace(plan, analysis_seconds=0.0)) as running:
-        simulated = _ended(running)
+        simulated = running.simulated()
         running.analysed()
         usual = simulated.ended - simulated.began
     with way(rig, plan) as running:
-        simulated = _ended(running)
+        simulated = running.simulated()
         running.analysed()
         slowed, results = simulated.ended - simulated.began, running.results
     return {
@@ -51,20 +50,20 @@ def slow_analysis(way: type[Way], rig: Rig, plan: Plan) -> Figures:
 def crashed_analysis(way: type[Way], rig: Rig, plan: Plan) -> Figures:
     """Have the analysis killed in mid-run; when everything that goes on has ended, repair it."""
     with way(rig, plan) as running:
-        simulated = running.simulated()
+        is_finished = running.outlives()
         running.analysed()
         reached = max((entry.step for entry in running.published), default=0)
         before = len(running.results)
         began = time.monotonic()
         running.repair()
-        _ended(running)
+        running.simulated()
         running.analysed()
         repaired = running.results
     return {
-        "simulation finished": float(simulated is not None),
+        "simulation finished": float(is_finished),
         "frames analysed when all had ended": before,
         "frames analysed after the repair": len(repaired),
-        "steps computed again": 0 if simulated else reached,
+        "steps computed again": 0 if is_finished else reached,
         "time of the repair": repaired[-1].at - began,
     }
 
@@ -75,7 +74,7 @@ def added_analysis(way: type[Way], rig: Rig, plan: Plan, after: int) -> Figures:
         running.wait_for_results(after)
         came = time.monotonic()
         running.join()
-        _ended(running)
+        running.simulated()
         running.analysed()
         past = {entry.step for entry in running.published if entry.step > 0 and entry.at < came}
         seen = {result.step for result in running.guest_results}
@@ -85,10 +84,3 @@ def added_analysis(way: type[Way], rig: Rig, plan: Plan, after: int) -> Figures:
         "frames analysed by it": len(seen),
         "until its first result": min(r.at for r in running.guest_results) - came,
     }
-
-
-def _ended(running: Way) -> Simulated:
-    simulated = running.simulated()
-    if simulated is None:
-        raise WorkflowStuck(f"{running.name}: the simulation did not come to its end")
-    return simulated

@@ -58,19 +58,34 @@ class Way(ABC):
     def join(self) -> None:
         """Have one more analysis, now."""
 
-    def simulated(self) -> Simulated | None:
-        """Wait for the end of the simulation; None if it did not come to its own end."""
-        try:
-            answers = [
-                msgspec.convert(running.answer(RUN_SECONDS), Simulated) for running in self._simulation
-            ]
-        except ProgramFailed:
-            if any(running.child.exit_code is None for running in self._simulation):
-                raise  # it hangs: that is no result
-            return None
+    def simulated(self) -> Simulated:
+        """Wait for the end of the simulation.
+
+        Raises
+        ------
+        ProgramFailed
+            If it does not come to its own end.
+        """
+        answers = [msgspec.convert(running.answer(RUN_SECONDS), Simulated) for running in self._simulation]
         return Simulated(
             began=max(answer.began for answer in answers), ended=max(answer.ended for answer in answers)
         )
+
+    def outlives(self) -> bool:
+        """Wait for the end of the simulation, and tell whether it has come to its own end.
+
+        Raises
+        ------
+        ProgramFailed
+            If it hangs: that is no end.
+        """
+        try:
+            self.simulated()
+        except ProgramFailed:
+            if any(running.child.exit_code is None for running in self._simulation):
+                raise
+            return False
+        return True
 
     def analysed(self) -> int | None:
         """Wait for the end of the analyses; the exit code of the first one that ended badly, None if none did.
