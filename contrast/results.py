@@ -217,6 +217,13 @@ class Verdict(Record, frozen=True, kw_only=True):
     evidence: str
 
 
+class Failure(Record, frozen=True, kw_only=True):
+    """What could not be measured, and why."""
+
+    part: str
+    why: str
+
+
 class Results(Record, frozen=True, kw_only=True):
     """Everything that one run of the lab found."""
 
@@ -229,6 +236,7 @@ class Results(Record, frozen=True, kw_only=True):
     experiments: tuple[Experiment, ...] = ()
     fits: tuple[Fit, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 def read_results(path: Path) -> Results:

@@ -1,0 +1,83 @@
+"""`lockstream contrast`: the same exchanges in MPI and in Kafka, with a report."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+PARTS = ("exchanges", "experiments", "ways")
+OUT = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="lockstream-contrast",
+    show_default=True,
+    help="Gets report.html, report.md, the pictures and results.json.",
+)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--quick", is_flag=True, help="A rough answer in under three minutes; the whole takes up to half an hour.")
+@click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="This part only; repeatable.")
+@OUT
+@click.pass_context
+def contrast(context: click.Context, quick: bool, parts: Sequence[str], out: Path) -> None:
+    """Measure both styles of messaging on this machine, and write a report.
+
+    Exchanges: eight patterns, from one byte to 64 MiB. Experiments: a slow participant, a crashed one, a late one,
+    a lost broker and more. Ways: one workflow all in MPI, all in Kafka and over the bridge.
+    """
+    if context.invoked_subcommand:
+        return
+    from lockstream.bridge.errors import LockstreamError
+    from lockstream.cli.terminal import fetch_progress, print_table, signals_interrupt
+    from lockstream.contrast.lab import lab, run_lab
+    from lockstream.contrast.report.page import JSON, write_report
+    from lockstream.kafka.archive.disk import writable_folder
+
+    begun = time.monotonic()
+
+    def say(text: str) -> None:
+        click.echo(f"{time.monotonic() - begun:6.1f} s  {text}")
+
+    writable_folder(out)
+    scratch = out / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    with (
+        signals_interrupt(),
+        fetch_progress() as progress,
+        lab(scratch, is_quick=quick, progress=progress) as (rig, kafka),
+    ):
+        results = run_lab(rig, kafka, say, parts or PARTS)
+    page = write_report(out, results)
+    if results.verdicts:
+        click.echo()
+        print_table(("you want", "use"), [(verdict.need, verdict.use) for verdict in results.verdicts])
+    click.echo(f"\nreport   {page}\nresults  {page.with_name(JSON)}")
+    if results.failures:
+        parts = ", ".join(failure.part for failure in results.failures)
+        raise LockstreamError(f"not measured: {parts}; the report says why, and {scratch} has the logs")
+    shutil.rmtree(scratch)
+
+
+@contrast.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@OUT
+def report(results: Path, out: Path) -> None:
+    """Write the report of earlier results.json anew."""
+    import msgspec
+
+    from lockstream.bridge.errors import ConfigurationError
+    from lockstream.contrast.report.page import write_report
+    from lockstream.contrast.results import read_results
+    from lockstream.kafka.archive.disk import writable_folder
+
+    try:
+        found = read_results(results)
+    except msgspec.DecodeError as error:
+        cure = f"give it a results.json that `lockstream contrast` wrote ({error})"
+        raise ConfigurationError("RESULTS", str(results), cure) from None
+    writable_folder(out)
+    click.echo(f"report   {write_report(out, found)}")
