@@ -1,1 +1,9 @@
 """What no latency plot shows: who waits, who stops, what is lost; each as an experiment with a measured outcome."""
+
+from collections.abc import Callable
+
+from lockstream.contrast.experiments import slow
+from lockstream.contrast.results import Experiment
+from lockstream.contrast.rig import Rig
+
+EXPERIMENTS: tuple[Callable[[Rig], Experiment], ...] = (slow.run,)
