@@ -3,11 +3,11 @@
 import bisect
 import itertools
 import statistics
-import uuid
 from contextlib import ExitStack
 from typing import Any
 
 from lockstream.contrast.experiments.rounds import Value, conclude, span
+from lockstream.contrast.experiments.sending import RECEIVER, SENDER, to_receive, to_send
 from lockstream.contrast.experiments.starting import await_ready
 from lockstream.contrast.results import Experiment, Outcome
 from lockstream.contrast.rig import Rig
@@ -76,36 +76,12 @@ def _sent_and_read(rig: Rig, steps: int, last: float) -> tuple[list[dict[str, An
     """Return what the readers answered, the one that may be slow last, and what the sender did."""
     with rig.topic() as topic, ExitStack() as stack:
         readers = [
-            stack.enter_context(
-                rig.beside("experiments.programs.receiver", _reading(rig, topic, steps, work))
-            )
+            stack.enter_context(rig.beside(RECEIVER, to_receive(rig, topic, steps, work=work)))
             for work in [FAST_SECONDS] * (PARTICIPANTS - 1) + [last]
         ]
         await_ready(*readers)
-        sending = {
-            "servers": rig.servers,
-            "topic": topic,
-            "messages": steps,
-            "nbytes": 1024,
-            "interval": INTERVAL_SECONDS,
-            "partitions": 1,
-            "settings": {},
-        }
-        sent = rig.alone("experiments.programs.sender", sending)
+        sent = rig.alone(SENDER, to_send(rig, topic, steps, interval=INTERVAL_SECONDS))
         return [reader.answer(60 + steps * last) for reader in readers], sent
-
-
-def _reading(rig: Rig, topic: str, steps: int, work: float) -> dict[str, Any]:
-    name = uuid.uuid4().hex[:12]
-    return {
-        "servers": rig.servers,
-        "topic": topic,
-        "group": name,
-        "work": work,
-        "last": steps - 1,
-        "journal": str(rig.folder / name),
-        "dies_at": -1,
-    }
 
 
 def _pace(readers: list[dict[str, Any]]) -> float:

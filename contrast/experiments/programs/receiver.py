@@ -1,20 +1,21 @@
 """Reads numbered messages from a topic of one partition, at its own pace, until the last one.
 
-Asked: servers, topic, group, work (s for each message), last (number), journal (a file, one number a line, written
-before the message counts as handled), dies_at (number at which it kills itself, -1: never). It begins where its group
-has got to, or at the start. Answers: began, at (s of the machine's clock when each was handled), numbers, cpu (s).
+Asked: servers, topic, group, work (s for each message), last (number), journal (a file), dies_at (number at which it
+kills itself, -1: never). It begins where its group has got to, or at the start. Answers: began, at (s of the machine's
+clock when each was handled), numbers, cpu (s).
 """
 
 import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from lockstream.bridge.client import client_config
 from lockstream.contrast.cpu import own_cpu_seconds
+from lockstream.contrast.experiments.journal import note
 from lockstream.contrast.experiments.programs.numbered import number_of
 from lockstream.contrast.experiments.starting import say_ready
 from lockstream.contrast.rig import asked, reply
@@ -54,7 +55,7 @@ def _beginning(consumer: Consumer, topic: str) -> TopicPartition:
             time.sleep(0.05)
 
 
-def _read(consumer: Consumer, task: dict[str, Any], journal: Any) -> dict[str, Any]:
+def _read(consumer: Consumer, task: dict[str, Any], journal: IO[str]) -> dict[str, Any]:
     numbers: list[int] = []
     at: list[float] = []
     used, began = own_cpu_seconds(), time.monotonic()
@@ -66,8 +67,7 @@ def _read(consumer: Consumer, task: dict[str, Any], journal: Any) -> dict[str, A
             raise KafkaException(error)
         number = number_of(message.value())
         time.sleep(task["work"])
-        journal.write(f"{number}\n")
-        journal.flush()
+        note(journal, number)
         if number == task["dies_at"]:
             os.kill(os.getpid(), signal.SIGKILL)
         consumer.commit(message=message, asynchronous=True)

@@ -1,6 +1,6 @@
 """Ranks that work on a step each at its own pace, and then add up what they have: the skeleton of a simulation.
 
-Asked: steps, work (s of a step, for each rank), journals (a folder, one file per rank, one step a line), victim and
+Asked: steps, work (s of a step, for each rank), journals (a folder, one file per rank), victim and
 dies_at (the rank that kills itself, and in which step; -1: nobody). Answers for each rank the
 medians: steps (s of a step), waits (s of it in the collective).
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lockstream.contrast.experiments.journal import note
 from lockstream.contrast.rig import asked, reply
 from lockstream.mpi_jobs.launch import mpi_world
 
@@ -30,17 +31,25 @@ def main() -> None:
                 began = time.monotonic()
                 time.sleep(task["work"][comm.rank])
                 if (comm.rank, step) == (task["victim"], task["dies_at"]):
+                    _tidy()
                     os.kill(os.getpid(), signal.SIGKILL)
                 arrived = time.monotonic()
                 comm.Allreduce(MPI.IN_PLACE, share, op=MPI.MAX)
                 left = time.monotonic()
                 spent[step] = left - began, left - arrived
-                journal.write(f"{step}\n")
-                journal.flush()
+                note(journal, step)
         everyone = np.zeros((comm.size, 2))
         comm.Gather(np.median(spent, axis=0), everyone, root=0)
         if comm.rank == 0:
             reply({"steps": everyone[:, 0].tolist(), "waits": everyone[:, 1].tolist()})
+
+
+def _tidy() -> None:
+    """Remove the name of the memory that the ranks share: MPICH would at its end, and a killed one has none."""
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        name = line.rpartition(" ")[2]
+        if name.startswith("/dev/shm/mpich_shm_"):
+            Path(name).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
