@@ -114,9 +114,9 @@ def _folder(rig: Rig) -> Path:
 def _say(value: Value) -> str:
     def of(subject: str) -> str:
         return (
-            f"{value(subject, FINISHED):.0f} of {PARTICIPANTS - 1} others finish, and the killed one, started again, is "
-            f"at its first new step after {span(value(subject, BACK))}, does {value(subject, AGAIN):.0f} steps twice and "
-            f"misses {value(subject, MISSING):.0f}"
+            f"{value(subject, FINISHED):.0f} of {PARTICIPANTS - 1} others finish, and the killed one, when it is "
+            f"started again, is at its first new step after {span(value(subject, BACK))}, does "
+            f"{value(subject, AGAIN):.0f} steps twice and misses {value(subject, MISSING):.0f}"
         )
 
     return f"In MPI {of('MPI')}; in Kafka {of('Kafka')}."

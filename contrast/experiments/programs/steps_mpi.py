@@ -47,9 +47,9 @@ def main() -> None:
 def _tidy() -> None:
     """Remove the name of the memory that the ranks share: MPICH would at its end, and a killed one has none."""
     for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-        name = line.rpartition(" ")[2]
-        if name.startswith("/dev/shm/mpich_shm_"):
-            Path(name).unlink(missing_ok=True)
+        mapped = Path(line.rpartition(" ")[2])
+        if mapped.name.startswith("mpich_shm_"):
+            mapped.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
