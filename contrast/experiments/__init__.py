@@ -2,8 +2,14 @@
 
 from collections.abc import Callable
 
-from lockstream.contrast.experiments import coupling, crashed, slow
+from lockstream.contrast.experiments import coupling, crashed, late, replay, slow
 from lockstream.contrast.results import Experiment
 from lockstream.contrast.rig import Rig
 
-EXPERIMENTS: tuple[Callable[[Rig], Experiment], ...] = (slow.run, crashed.run, coupling.run)
+EXPERIMENTS: tuple[Callable[[Rig], Experiment], ...] = (
+    slow.run,
+    crashed.run,
+    late.run,
+    replay.run,
+    coupling.run,
+)

@@ -32,7 +32,7 @@ def main() -> None:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_queue_backoff_ms=5,
-        fetch_wait_max_ms=50,
+        fetch_wait_max_ms=20,
     )
     consumer = Consumer(config)
     consumer.assign([_beginning(consumer, task["topic"])])

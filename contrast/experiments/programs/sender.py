@@ -1,8 +1,9 @@
 """Sends numbered messages to a topic, one at a time or as fast as it goes, and says what became of them.
 
 Asked: servers, topic, messages, nbytes, interval (s between two; 0: none), partitions (taken in turn), settings (of
-the client). Answers: began, ended, acknowledged_at (s of the machine's clock), calls (s in each call that sends), waits
-(s from each call until its acknowledgement, None without one), acknowledged (messages), cpu (s).
+the client). Answers: began, ended, acknowledged_at, sent (s of the machine's clock; sent for each message), calls (s in
+each call that sends), waits (s from each call until its acknowledgement, None without one), acknowledged (messages),
+cpu (s).
 """
 
 import time
@@ -13,6 +14,7 @@ from confluent_kafka import KafkaError, Message, Producer
 from lockstream.bridge.client import client_config
 from lockstream.contrast.cpu import own_cpu_seconds
 from lockstream.contrast.experiments.programs.numbered import numbered
+from lockstream.contrast.experiments.starting import say_ready
 from lockstream.contrast.rig import asked, reply
 
 FLUSH_SECONDS = 60.0
@@ -25,10 +27,12 @@ def main() -> None:
         client_config({"bootstrap.servers": task["servers"], **task["settings"]}, linger_ms=0)
     )
     producer.list_topics(task["topic"], timeout=30)  # connects
+    say_ready()
     reply(_send(producer, task))
 
 
 def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
+    sent: list[float] = []
     calls: list[float] = []
     waits: list[float | None] = [None] * task["messages"]
     used, began = own_cpu_seconds(), time.monotonic()
@@ -42,6 +46,7 @@ def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
                 waits[number] = time.monotonic() - at
 
         _produce(producer, task["topic"], payload, number % task["partitions"], note)
+        sent.append(at)
         calls.append(time.monotonic() - at)
     ended = time.monotonic()
     producer.flush(FLUSH_SECONDS)
@@ -49,6 +54,7 @@ def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
         "began": began,
         "ended": ended,
         "acknowledged_at": time.monotonic(),
+        "sent": sent,
         "calls": calls,
         "waits": waits,
         "acknowledged": sum(wait is not None for wait in waits),
