@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from lockstream.contrast.experiments import coupling, crashed, late, replay, slow
+from lockstream.contrast.experiments import (
+    coupling,
+    crashed,
+    late,
+    listeners,
+    partitions,
+    replay,
+    slow,
+    uneven,
+)
 from lockstream.contrast.results import Experiment
 from lockstream.contrast.rig import Rig
 
@@ -11,5 +20,8 @@ EXPERIMENTS: tuple[Callable[[Rig], Experiment], ...] = (
     crashed.run,
     late.run,
     replay.run,
+    listeners.run,
+    partitions.run,
     coupling.run,
+    uneven.run,
 )
