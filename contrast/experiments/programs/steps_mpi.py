@@ -1,0 +1,56 @@
+"""Ranks that work on a step each at its own pace, and then add up what they have: the skeleton of a simulation.
+
+Asked: steps, work (s of a step, for each rank), journals (a folder, one file per rank), victim and
+dies_at (the rank that kills itself, and in which step; -1: nobody). Answers for each rank the
+medians: steps (s of a step), waits (s of it in the collective).
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from lockstream.contrast.experiments.journal import note
+from lockstream.contrast.rig import asked, reply
+from lockstream.mpi_jobs.launch import mpi_world
+
+
+def main() -> None:
+    """Work on all steps."""
+    task = asked()
+    with mpi_world() as comm:
+        from mpi4py import MPI
+
+        spent = np.zeros((task["steps"], 2))
+        share = np.ones(1)
+        with (Path(task["journals"]) / f"{comm.rank}").open("w", encoding="ascii") as journal:
+            comm.Barrier()
+            for step in range(task["steps"]):
+                began = time.monotonic()
+                time.sleep(task["work"][comm.rank])
+                if (comm.rank, step) == (task["victim"], task["dies_at"]):
+                    _tidy()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                arrived = time.monotonic()
+                comm.Allreduce(MPI.IN_PLACE, share, op=MPI.MAX)
+                left = time.monotonic()
+                spent[step] = left - began, left - arrived
+                note(journal, step)
+        everyone = np.zeros((comm.size, 2))
+        comm.Gather(np.median(spent, axis=0), everyone, root=0)
+        if comm.rank == 0:
+            reply({"steps": everyone[:, 0].tolist(), "waits": everyone[:, 1].tolist()})
+
+
+def _tidy() -> None:
+    """Remove the name of the memory that the ranks share: MPICH would at its end, and a killed one has none."""
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        mapped = Path(line.rpartition(" ")[2])
+        if mapped.name.startswith("mpich_shm_"):
+            mapped.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
