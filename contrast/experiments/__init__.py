@@ -7,6 +7,7 @@ from lockstream.contrast.experiments import (
     crashed,
     late,
     listeners,
+    lost_broker,
     partitions,
     replay,
     slow,
@@ -24,4 +25,5 @@ EXPERIMENTS: tuple[Callable[[Rig], Experiment], ...] = (
     partitions.run,
     coupling.run,
     uneven.run,
+    lost_broker.run,
 )

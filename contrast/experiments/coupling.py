@@ -8,7 +8,7 @@ from lockstream.contrast.results import Experiment, Outcome
 from lockstream.contrast.rig import Rig
 
 SMALL, LARGE = 1 << 10, 4 << 20
-SIZES = tuple(SMALL << 2 * n for n in range(7))  # 1 KiB to 4 MiB
+SIZES = tuple(SMALL << 3 * n for n in range(5))  # 1 KiB to 4 MiB
 LATE_SECONDS = 0.5
 MESSAGES = 10
 TO_SEND_SMALL, TO_SEND_LARGE = "sender's time for 1 KiB", "sender's time for 4 MiB"

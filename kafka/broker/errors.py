@@ -6,7 +6,9 @@
     ├── UserError                       exit 2
     │   ├── BrokerAlreadyRunning        a second start on the same folder
     │   ├── BrokerElsewhere             the folder is shared and its broker runs on another machine
+    │   ├── NodesMissing                other nodes of the cluster did not come
     │   ├── PortTaken                   somebody else listens there
+    │   ├── UnusableHost                no interface of this machine has that address
     │   ├── UnusableFolder              the state or the cache folder cannot be used
     │   └── UnusableKafkaHome           KAFKA_HOME is not a Kafka that can run here
     ├── FetchFailed                     a jar cannot be had
@@ -40,12 +42,32 @@ class BrokerElsewhere(UserError):
         )
 
 
+class NodesMissing(UserError):
+    """Not all nodes of a cluster have said where they are."""
+
+    def __init__(self, meeting: Path, missing: list[int], seconds: float) -> None:
+        nodes = f"node{'s' * (len(missing) > 1)} {' and '.join(map(str, missing))}"
+        super().__init__(
+            f"{nodes} did not come to {meeting} within {seconds:.0f} s: "
+            "start all nodes of the cluster, each with the same --cluster and --of"
+        )
+
+
+class UnusableHost(UserError, OSError):
+    """No interface of this machine has that address."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on {host!r} ({reason}): give --host the address by which others reach this machine"
+        )
+
+
 class PortTaken(UserError, OSError):
     """Another program listens on the broker's port."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         super().__init__(
-            f"port {port} of 127.0.0.1 is taken by another program or may not be used; "
+            f"port {port} of {host} is taken by another program or may not be used; "
             "end that program, or choose a port with --port (0: any free one)"
         )
 

@@ -31,10 +31,10 @@ def broker_command(
     ]
 
 
-def format_command(java: Java, kafka: Kafka, properties: str, cluster_id: str) -> list[str]:
-    """Return the command that formats the storage described by the file `properties`."""
+def format_command(java: Java, kafka: Kafka, properties: str, cluster_id: str, *how: str) -> list[str]:
+    """Return the command that formats the storage described by the file `properties`; `how` are more options."""
     command = [str(java.executable), *_FLAGS, "-cp", kafka.classpath, "kafka.tools.StorageTool"]
-    return [*command, "format", "--standalone", "-t", cluster_id, "-c", properties]
+    return [*command, "format", *how, "-t", cluster_id, "-c", properties]
 
 
 def environment() -> dict[str, str]:

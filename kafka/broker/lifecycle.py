@@ -11,19 +11,18 @@ from pathlib import Path
 from lockstream.kafka.broker import process
 from lockstream.kafka.broker.artifacts import Progress
 from lockstream.kafka.broker.errors import BrokerFailed
-from lockstream.kafka.broker.launch import end, launch
+from lockstream.kafka.broker.launch import DEFAULT_HEAP, Manner, end, launch, launch_node
+from lockstream.kafka.broker.meeting import Seat
 from lockstream.kafka.broker.ports import LOOPBACK
 from lockstream.kafka.broker.properties import NOTHING, Detour
 from lockstream.kafka.broker.state import Running, StateFolder
-
-DEFAULT_HEAP = "512m"
 
 _ENDED_ON_REQUEST = (0, 128 + signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerInfo:
-    """A broker that runs."""
+    """A broker that runs; ``bootstrap_servers`` is what clients set: in a cluster, all of its nodes."""
 
     directory: Path
     pid: int
@@ -31,12 +30,8 @@ class BrokerInfo:
     cluster_id: str
     kafka_version: str
     java_version: str
+    bootstrap_servers: str
     log: Path
-
-    @property
-    def bootstrap_servers(self) -> str:
-        """What clients set as ``bootstrap.servers``."""
-        return f"{LOOPBACK}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +57,7 @@ def start(
     directory: Path | str | None = None,
     *,
     port: int | None = None,
+    host: str = LOOPBACK,
     heap: str = DEFAULT_HEAP,
     progress: Progress | None = None,
 ) -> BrokerInfo:
@@ -73,6 +69,9 @@ def start(
         Its folder, by default `state.default_folder()`. A second start continues with the data of the first.
     port
         By default that of the folder's last start; at the first one 9092, if it is free. 0: any free one.
+    host
+        Name or address of the interface that it listens on, and that clients are told. There is neither encryption nor
+        authentication: another one than loopback's is for a network whose every user may read and write everything.
     heap
         The JVM's largest heap, e.g. "512m".
     progress
@@ -88,7 +87,8 @@ def start(
         Kafka did not come up.
     """
     folder = StateFolder(directory)
-    return _info(folder, launch(folder, port, heap, progress, process.spawn_detached))
+    manner = Manner(spawn=process.spawn_detached, heap=heap, progress=progress)
+    return _info(folder, launch(folder, manner, port, host))
 
 
 @contextmanager
@@ -96,6 +96,7 @@ def embedded_broker(
     directory: Path | str | None = None,
     *,
     port: int | None = 0,
+    host: str = LOOPBACK,
     heap: str = DEFAULT_HEAP,
     progress: Progress | None = None,
     detour: Detour | None = None,
@@ -108,7 +109,35 @@ def embedded_broker(
     Enter it in a thread that lives as long as the block, best the main one: the JVM ends with it.
     """
     folder = StateFolder(directory)
-    running = launch(folder, port, heap, progress, process.spawn_tied, detour=detour, more=more)
+    manner = Manner(spawn=process.spawn_tied, heap=heap, progress=progress, detour=detour, more=more)
+    with _held(folder, launch(folder, manner, port, host)) as info:
+        yield info
+
+
+@contextmanager
+def embedded_node(
+    directory: Path | str | None,
+    seat: Seat,
+    *,
+    host: str = LOOPBACK,
+    heap: str = DEFAULT_HEAP,
+    progress: Progress | None = None,
+) -> Iterator[BrokerInfo]:
+    """Have one node of a cluster inside a ``with`` block, like `embedded_broker`; the others are held elsewhere.
+
+    Raises
+    ------
+    NodesMissing
+        The others did not come.
+    """
+    folder = StateFolder(directory)
+    manner = Manner(spawn=process.spawn_tied, heap=heap, progress=progress)
+    with _held(folder, launch_node(folder, manner, seat, host)) as info:
+        yield info
+
+
+@contextmanager
+def _held(folder: StateFolder, running: Running) -> Iterator[BrokerInfo]:
     try:
         yield _info(folder, running)
     finally:
@@ -176,6 +205,7 @@ def _info(folder: StateFolder, running: Running) -> BrokerInfo:
         directory=folder.root,
         pid=running.process.pid,
         port=running.port,
+        bootstrap_servers=running.bootstrap_servers,
         cluster_id=running.cluster_id,
         kafka_version=running.kafka,
         java_version=running.java,

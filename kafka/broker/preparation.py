@@ -10,7 +10,7 @@ from lockstream.kafka.broker.artifacts import Progress, cache_folder
 from lockstream.kafka.broker.class_archive import archive_path, writing_flags
 from lockstream.kafka.broker.distribution import find_kafka
 from lockstream.kafka.broker.java import find_java
-from lockstream.kafka.broker.launch import end, launch
+from lockstream.kafka.broker.launch import Manner, end, launch
 from lockstream.kafka.broker.process import spawn_tied
 from lockstream.kafka.broker.state import StateFolder
 
@@ -45,7 +45,8 @@ def _record_classes() -> None:
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix=".classes-") as scratch:
         written = Path(scratch, archive.name)
         folder = StateFolder(Path(scratch, "broker"))
-        running = launch(folder, 0, "512m", None, spawn_tied, lambda java: writing_flags(java, written))
+        manner = Manner(spawn=spawn_tied, flags=lambda java: writing_flags(java, written))
+        running = launch(folder, manner, 0)
         end(running.process)
         if written.exists():  # not with every build of Java
             os.replace(written, archive)

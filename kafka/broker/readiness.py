@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Callable
 
-from lockstream.kafka.broker.ports import LOOPBACK
+from lockstream.kafka.broker.membership import Membership
 from lockstream.kafka.broker.process import ProcessIdentity
 
 _PAUSE = 0.02  # s between two tries
@@ -16,12 +16,15 @@ _NULL_STRING = -1
 _log = logging.getLogger(__name__)
 
 
-def wait_until_ready(process: ProcessIdentity, port: int, cluster_id: str, timeout: float) -> bool:
-    """Wait until the broker on `port` answers as `cluster_id`; tell whether it did.
+def wait_until_ready(
+    process: ProcessIdentity, membership: Membership, cluster_id: str, timeout: float
+) -> bool:
+    """Wait until this node answers as one of `cluster_id`; tell whether it did.
 
     It has not when its process has ended, or after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
+    place = (membership.address.host, membership.address.port)
 
     def wait_for(condition: Callable[[], bool]) -> bool:
         while not condition():
@@ -31,38 +34,37 @@ def wait_until_ready(process: ProcessIdentity, port: int, cluster_id: str, timeo
         return True
 
     return (
-        wait_for(lambda: _listens(port))
-        and wait_for(lambda: _knows_itself(port, cluster_id))
-        and wait_for(lambda: _hands_out_producer_ids(port))
+        wait_for(lambda: _listens(place))
+        and wait_for(lambda: _knows_itself(place, membership.number, cluster_id))
+        and wait_for(lambda: _hands_out_producer_ids(place))
     )
 
 
-def _listens(port: int) -> bool:
+def _listens(place: tuple[str, int]) -> bool:
     try:
-        socket.create_connection((LOOPBACK, port), timeout=1).close()
+        socket.create_connection(place, timeout=1).close()
     except OSError:
         return False
     return True
 
 
-def _knows_itself(port: int, cluster_id: str) -> bool:
-    """Tell whether a client gets metadata with the broker in it."""
+def _knows_itself(place: tuple[str, int], number: int, cluster_id: str) -> bool:
+    """Tell whether a client gets metadata with this very broker in it."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
     quiet = logging.getLogger(f"{__name__}.client")
     quiet.setLevel(logging.CRITICAL)  # that it cannot connect at first is what we are waiting for
     try:
-        metadata = AdminClient({"bootstrap.servers": f"{LOOPBACK}:{port}"}, logger=quiet).list_topics(
-            timeout=2
-        )
+        servers = f"{place[0]}:{place[1]}"
+        metadata = AdminClient({"bootstrap.servers": servers}, logger=quiet).list_topics(timeout=2)
     except KafkaException as error:
         _log.debug("no metadata yet: %s", error)
         return False
-    return bool(metadata.brokers) and metadata.cluster_id == cluster_id
+    return number in metadata.brokers and metadata.cluster_id == cluster_id
 
 
-def _hands_out_producer_ids(port: int) -> bool:
+def _hands_out_producer_ids(place: tuple[str, int]) -> bool:
     """Ask for an idempotent producer's id, as the first producer would.
 
     The broker gets its ids in blocks from the controller and refuses the one request that makes it ask for
@@ -74,7 +76,7 @@ def _hands_out_producer_ids(port: int) -> bool:
     request = struct.pack(">hhih", _INIT_PRODUCER_ID, 1, 0, len(client)) + client
     request += struct.pack(">hi", _NULL_STRING, 60_000)  # no transactional id; transaction time-out in ms
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+        with socket.create_connection(place, timeout=2) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             with connection.makefile("rb") as answers:
                 # size, correlation id, throttle time, error code; the id and its epoch follow

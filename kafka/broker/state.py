@@ -34,7 +34,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """The process that serves a folder, and what it runs."""
+    """The process that serves a folder, and what it runs.
+
+    Parameters
+    ----------
+    process, host
+        Which one it is, on which machine.
+    port
+        Where it listens for clients.
+    bootstrap_servers
+        Where clients find it, and the other nodes of its cluster.
+    """
 
     process: ProcessIdentity
     host: str
@@ -42,6 +52,7 @@ class Running:
     cluster_id: str
     kafka: str
     java: str
+    bootstrap_servers: str
 
 
 def default_folder() -> Path:

@@ -3,10 +3,11 @@
 Asked: servers, topic, messages, nbytes, interval (s between two; 0: none), partitions (taken in turn), settings (of
 the client). Answers: began, ended, acknowledged_at, sent (s of the machine's clock; sent for each message), calls (s in
 each call that sends), waits (s from each call until its acknowledgement, None without one), acknowledged (messages),
-cpu (s).
+refusals (how many messages, by the name of the error), cpu (s).
 """
 
 import time
+from collections import Counter
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -35,6 +36,7 @@ def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
     sent: list[float] = []
     calls: list[float] = []
     waits: list[float | None] = [None] * task["messages"]
+    refusals: Counter[str] = Counter()
     used, began = own_cpu_seconds(), time.monotonic()
     for number in range(task["messages"]):
         payload = numbered(number, task["nbytes"])
@@ -44,6 +46,8 @@ def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
         def note(error: KafkaError | None, _: Message, number: int = number, at: float = at) -> None:
             if error is None:
                 waits[number] = time.monotonic() - at
+            else:
+                refusals[error.name()] += 1
 
         _produce(producer, task["topic"], payload, number % task["partitions"], note)
         sent.append(at)
@@ -58,6 +62,7 @@ def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
         "calls": calls,
         "waits": waits,
         "acknowledged": sum(wait is not None for wait in waits),
+        "refusals": refusals,
         "cpu": own_cpu_seconds() - used,
     }
 

@@ -9,6 +9,7 @@ from deploy.docker.settings import CLUSTER, COMPOSE, PROJECT, SINGLE, settings
 from deploy.docker.stack import Stack
 
 from lockstream.kafka.broker.artifacts import pinned
+from lockstream.kafka.broker.membership import Address, Membership
 from lockstream.kafka.broker.properties import server_properties
 
 PROFILES = {
@@ -56,7 +57,8 @@ def test_the_broker_is_the_one_that_is_embedded(engine: Engine) -> None:
     assert kafka["image"] == f"apache/kafka:{pinned().version}"
     environment = kafka["environment"]
     assert isinstance(environment, dict)
-    lines = server_properties(9092, 9093).splitlines()
+    alone = Membership(addresses=[Address(host="127.0.0.1", port=9092, controller_port=9093)])
+    lines = server_properties(alone).splitlines()
     embedded = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     names = {f"KAFKA_{key.upper().replace('.', '_')}": text for key, text in embedded.items()}
     ours = {key: text for key, text in environment.items() if key in names}

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from lockstream.kafka.broker import ports
-from lockstream.kafka.broker.errors import PortTaken
-from lockstream.kafka.broker.properties import Detour, server_properties
+from lockstream.kafka.broker.errors import PortTaken, UnusableHost
 
 
 @pytest.fixture
@@ -28,19 +27,19 @@ def test_a_port_that_may_not_be_bound_is_not_free(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_first_start_takes_the_clients_default_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "is_free", lambda port: True)
+    monkeypatch.setattr(ports, "is_free", lambda port, host: True)
     assert ports.choose_port(None, None) == ports.DEFAULT_PORT
 
 
 def test_the_first_start_takes_another_port_where_the_default_one_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ports, "is_free", lambda port: port != ports.DEFAULT_PORT)
+    monkeypatch.setattr(ports, "is_free", lambda port, host: port != ports.DEFAULT_PORT)
     assert ports.choose_port(None, None) in range(20_000, 30_000)
 
 
 def test_zero_means_any_free_port_even_where_the_default_one_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "is_free", lambda port: True)
+    monkeypatch.setattr(ports, "is_free", lambda port, host: True)
     assert ports.choose_port(0, None) != ports.DEFAULT_PORT
 
 
@@ -65,35 +64,8 @@ def test_a_taken_port_is_an_error_that_names_it_and_the_cure(taken: int) -> None
             ports.choose_port(wanted, recorded)
 
 
-def parsed(text: str) -> dict[str, str]:
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
-
-
-def test_the_broker_listens_on_the_loopback_interface_only() -> None:
-    settings = parsed(server_properties(1234, 5678))
-    expected = "BROKER://127.0.0.1:1234,CONTROLLER://127.0.0.1:5678"
-    assert settings["listeners"] == settings["advertised.listeners"] == expected
-    assert settings["controller.quorum.bootstrap.servers"] == "127.0.0.1:5678"
-
-
-def test_a_detour_is_advertised_where_its_relay_listens() -> None:
-    settings = parsed(server_properties(1234, 5678, Detour(relay=11, port=22)))
-    common = "BROKER://127.0.0.1:1234,CONTROLLER://127.0.0.1:5678,DETOUR://127.0.0.1:"
-    assert settings["listeners"] == common + "22"
-    assert settings["advertised.listeners"] == common + "11"
-    assert "DETOUR:PLAINTEXT" in settings["listener.security.protocol.map"]
-
-
-def test_the_broker_keeps_all_data_makes_no_topic_by_itself_and_takes_a_whole_tile() -> None:
-    settings = parsed(server_properties(1, 2))
-    assert settings["log.retention.ms"] == "-1"
-    assert settings["auto.create.topics.enable"] == "false"
-    assert settings["message.max.bytes"] == str(2 * 2**20)
-    assert settings["log.dirs"] == "data"  # relative: the folder can be moved
-
-
-def test_every_group_of_settings_gives_its_reason() -> None:
-    groups = server_properties(1, 2).strip().split("\n\n")[1:]
-    assert groups
-    assert [group for group in groups if not group.startswith("#")] == ["log.dirs=data"]
+def test_a_host_that_is_not_this_machine_s_is_an_error_with_the_cure() -> None:
+    ports.check_host("localhost")
+    for host in ("192.0.2.1", "no-such-host.invalid"):
+        with pytest.raises(UnusableHost, match=rf"'{host}' .*--host"):
+            ports.check_host(host)

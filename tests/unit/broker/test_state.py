@@ -23,6 +23,7 @@ def running(**changes: object) -> Running:
         process=identify(os.getpid()),
         host=socket.gethostname(),
         port=9092,
+        bootstrap_servers="127.0.0.1:9092",
         cluster_id="c",
         kafka="4.4.0",
         java="17.0.15",

@@ -1,0 +1,169 @@
+"""A broker of three is lost while messages are sent, and then another one."""
+
+import dataclasses
+import itertools
+import time
+import uuid
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from lockstream.contrast.experiments.rounds import Value, conclude, span
+from lockstream.contrast.experiments.sending import SENDER, to_send
+from lockstream.contrast.experiments.starting import await_ready
+from lockstream.contrast.results import Experiment, Outcome
+from lockstream.contrast.rig import ProgramFailed, Rig
+
+if TYPE_CHECKING:
+    from lockstream.kafka.broker import Cluster
+
+ROUNDS = 2
+ACKS = {"Kafka, acks=all": "all", "Kafka, acks=1": "1", "Kafka, acks=0": "0"}
+SAFE = "Kafka, acks=all"
+INTERVAL_SECONDS = 0.0005
+BEFORE_SECONDS, AFTER_SECONDS = 2.0, 4.0  # of sending, before the kill and when a new leader is due
+PATIENCE_SECONDS = 10.0  # of a sender with one broker left
+LIMIT_SECONDS = 120.0
+GAP, SENT = "longest time without an acknowledgement", "messages sent"
+LOST, DOUBLE = "acknowledged messages that are lost", "messages that lie there twice"
+LONGEST_CALL = "longest call of the sender"
+IN_SYNC = "the lost broker's start until all copies are complete"
+LEFT_SENT, LEFT_ACKNOWLEDGED = "messages sent with one broker left", "of them acknowledged"
+
+
+def run(rig: Rig) -> Experiment:
+    """Lose brokers of a cluster that is made for it."""
+    from lockstream.kafka.broker import embedded_cluster
+
+    session = 3.0 if rig.is_quick else 9.0  # Kafka's own is 9 s
+    more = {
+        "broker.session.timeout.ms": f"{session * 1000:.0f}",
+        "broker.heartbeat.interval.ms": f"{session * 1000 / 4.5:.0f}",
+    }
+    with embedded_cluster(rig.folder / f"cluster-{uuid.uuid4().hex[:8]}", more=more) as cluster:
+        there = dataclasses.replace(rig, servers=cluster.bootstrap_servers)
+        return conclude(
+            rig,
+            lambda: _measure(there, cluster, session),
+            _say,
+            rounds=ROUNDS,
+            name="lost-broker",
+            title="A broker is lost",
+            question="What becomes of messages under way when a broker is lost, and when a second one is?",
+            method=(
+                "Three brokers keep three copies of every message, of which two must be written for acks=all. Three "
+                f"senders, with acks=all (idempotent), 1 and 0, send a message every {span(INTERVAL_SECONDS)} when the "
+                f"leader of their topics gets SIGKILL; the others miss it after {session:.0f} s. Then the second "
+                f"is killed, and a sender with acks=all tries for {span(PATIENCE_SECONDS)}; then both come back."
+            ),
+        )
+
+
+def _measure(rig: Rig, cluster: "Cluster", session: float) -> list[Outcome]:
+    leader, second, _ = cluster.nodes
+    messages = round((BEFORE_SECONDS + session + AFTER_SECONDS) / INTERVAL_SECONDS)
+    topics = {subject: _topic(cluster) for subject in ACKS}
+    with ExitStack() as stack:
+        senders = {
+            subject: stack.enter_context(rig.beside(SENDER, _to_send(rig, topics[subject], messages, acks)))
+            for subject, acks in ACKS.items()
+        }
+        await_ready(*senders.values())
+        time.sleep(BEFORE_SECONDS)
+        cluster.kill(leader)
+        sent = {subject: sender.answer(LIMIT_SECONDS) for subject, sender in senders.items()}
+    kept = {subject: _kept(rig, topics[subject]) for subject in ACKS}
+    cluster.kill(second)
+    left = rig.alone(SENDER, _to_send_in_vain(rig, topics[SAFE]), LIMIT_SECONDS)
+    cluster.start(second)
+    began = time.monotonic()
+    cluster.start(leader)
+    _await_in_sync(cluster, topics[SAFE])
+    in_sync = time.monotonic() - began
+    return [
+        *(outcome for subject in ACKS for outcome in _outcomes(subject, sent[subject], kept[subject])),
+        Outcome(subject=SAFE, quantity=IN_SYNC, value=in_sync, unit="s"),
+        Outcome(subject=SAFE, quantity=LEFT_SENT, value=len(left["sent"]), unit="messages"),
+        Outcome(
+            subject=SAFE,
+            quantity=LEFT_ACKNOWLEDGED,
+            value=left["acknowledged"],
+            unit="messages",
+            note=", ".join(left["refusals"]),
+        ),
+        Outcome(
+            subject="MPI",
+            quantity=GAP,
+            value=None,
+            unit="s",
+            note="nobody stands between sender and receiver: what can be lost is one of them, and the job with it",
+        ),
+    ]
+
+
+def _topic(cluster: "Cluster") -> str:
+    """Make a topic of one partition, with a copy on every node; the first one leads it."""
+    from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
+
+    from lockstream.bridge.client import admin_client
+
+    name = f"contrast.{uuid.uuid4().hex[:12]}"
+    admin = admin_client({"bootstrap.servers": cluster.bootstrap_servers})
+    config = {"min.insync.replicas": "2"}
+    new = NewTopic(name, num_partitions=1, replica_assignment=[list(cluster.nodes)], config=config)
+    admin.create_topics([new], operation_timeout=30)[name].result(60)
+    return name
+
+
+def _to_send(rig: Rig, topic: str, messages: int, acks: str) -> dict[str, Any]:
+    idempotent = acks == "all"  # without, Kafka may have a message twice that was acknowledged late
+    return to_send(rig, topic, messages, interval=INTERVAL_SECONDS, acks=acks, enable_idempotence=idempotent)
+
+
+def _to_send_in_vain(rig: Rig, topic: str) -> dict[str, Any]:
+    return to_send(
+        rig, topic, 100, interval=0.01, acks="all", message_timeout_ms=int(PATIENCE_SECONDS * 1000)
+    )
+
+
+def _kept(rig: Rig, topic: str) -> list[int]:
+    asked = {"servers": rig.servers, "topic": topic}
+    return [int(number) for number in rig.alone("experiments.programs.inventory", asked)["numbers"]]
+
+
+def _outcomes(subject: str, sent: dict[str, Any], kept: list[int]) -> list[Outcome]:
+    acknowledged = {number for number, wait in enumerate(sent["waits"]) if wait is not None}
+    moments = sorted(
+        at + wait for at, wait in zip(sent["sent"], sent["waits"], strict=True) if wait is not None
+    )
+    gap = max((after - before for before, after in itertools.pairwise(moments)), default=None)
+    return [
+        Outcome(subject=subject, quantity=GAP, value=gap, unit="s"),
+        Outcome(subject=subject, quantity=SENT, value=len(sent["sent"]), unit="messages"),
+        Outcome(subject=subject, quantity=LOST, value=len(acknowledged - set(kept)), unit="messages"),
+        Outcome(subject=subject, quantity=DOUBLE, value=len(kept) - len(set(kept)), unit="messages"),
+        Outcome(subject=subject, quantity=LONGEST_CALL, value=max(sent["calls"]), unit="s"),
+    ]
+
+
+def _await_in_sync(cluster: "Cluster", topic: str) -> None:
+    from lockstream.bridge.client import admin_client
+
+    admin = admin_client({"bootstrap.servers": cluster.bootstrap_servers})
+    limit = time.monotonic() + LIMIT_SECONDS
+    while len(admin.list_topics(topic, timeout=30).topics[topic].partitions[0].isrs) < len(cluster.nodes):
+        if time.monotonic() > limit:
+            raise ProgramFailed(f"the copies of {topic} were not complete within {LIMIT_SECONDS:.0f} s")
+        time.sleep(0.05)
+
+
+def _say(value: Value) -> str:
+    lost = ", ".join(
+        f"{value(subject, LOST):.0f} of {value(subject, SENT):.0f} with acks={acks}"
+        for subject, acks in ACKS.items()
+    )
+    return (
+        f"When the leader is killed, nothing is acknowledged for {span(value(SAFE, GAP))}, no call of the sender takes "
+        f"longer than {span(value(SAFE, LONGEST_CALL))}, and of what was acknowledged {lost} are lost; with one broker "
+        f"left of three {value(SAFE, LEFT_ACKNOWLEDGED):.0f} of {value(SAFE, LEFT_SENT):.0f} messages are accepted; "
+        f"the lost one has all it missed {span(value(SAFE, IN_SYNC))} after its start."
+    )
