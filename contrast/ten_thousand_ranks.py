@@ -56,10 +56,11 @@ def experiment(estimate: Estimate) -> Experiment:
         title=f"On {given.ranks} ranks",
         question="Can one rank gather and one publisher publish for all, and if not, who can?",
         method=f"Computed, not measured: {given.ranks} ranks on {given.nodes} nodes, {_mib(given.bytes_per_rank)} of "
-        f"each per frame, {given.interval:g} s from frame to frame. A message costs {given.message_seconds * 1e6:.3g} µs, "
-        f"memory takes {_rate(given.memory_bytes_per_second)}, a publisher {_rate(given.publish_bytes_per_second)}, a "
-        f"node's NIC {_rate(given.nic_bytes_per_second)}, a broker's disk {_rate(given.broker_disk_bytes_per_second)}; "
-        f"{given.replication} replicas, {given.readers} readers, at most {given.tolerance:.0%} may be lost to it.",
+        f"each per frame, {given.interval:g} s from frame to frame. A message costs "
+        f"{given.message_seconds * 1e6:.3g} µs, memory takes {_rate(given.memory_bytes_per_second)}, a publisher "
+        f"{_rate(given.publish_bytes_per_second)}, a node's NIC {_rate(given.nic_bytes_per_second)}, a broker's disk "
+        f"{_rate(given.broker_disk_bytes_per_second)}; {given.replication} replicas, {given.readers} to read it, at "
+        f"most {given.tolerance:.0%} may be lost to it.",
         outcomes=tuple(outcome for name, found in layouts.items() for outcome in _outcomes(name, found)),
         finding=f"One bridge adds {estimate.one.cost:.1%} to the time from frame to frame, mostly by its "
         f"{estimate.one.bottleneck}; it can carry {_ranks(estimate.most_ranks)}. {_cure(estimate)} Kafka needs "
