@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 from support.kafka_logs import follow, verified
 from support.programs import mpirun
 
@@ -89,3 +90,27 @@ def test_one_rank_cannot_be_two_models() -> None:
     assert done.returncode == 1
     assert "mpirun -n 2" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_bridge_per_node(broker: BrokerInfo, run_id: str, tmp_path: Path) -> None:
+    env = {"LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers}
+    # Two ranks make a node here, and the third one is alone on the second node.
+    done = mpirun(3, sys.executable, "-m", "mpi4py", EXAMPLES / "bridge_per_node.py", run_id, "2", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    runs = [f"{run_id}-node0", f"{run_id}-node1"]
+    follow(broker, tmp_path, *runs)
+    assert {verified(broker, tmp_path / run).status for run in runs} == {"completed"}
+    with open_run(tmp_path / runs[0]) as upper, open_run(tmp_path / runs[1]) as lower:
+        whole = xarray.concat([upper["smoke"], lower["smoke"]], "y")
+        assert [part["smoke"].shape for part in (upper, lower)] == [(11, 80, 64), (11, 40, 64)]
+        assert whole["y"].values.tolist() == list(range(120))
+        assert whole["step"].values.tolist() == list(range(0, 201, 20))
+        assert upper["mass"].values.tobytes() == lower["mass"].values.tobytes()
+        np.testing.assert_allclose(whole.values.sum((1, 2)), upper["mass"].values, rtol=1e-12)
+    y, x = np.mgrid[0:120, 0:64]
+    smoke = np.exp(-((y - 40) ** 2 + (x - 32) ** 2) / 50)
+    for _ in range(200):  # as one rank alone does it; all edges are closed
+        around = np.pad(smoke, 1, "edge")
+        sides = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
+        smoke += 0.2 * (sides - 4 * smoke)
+    np.testing.assert_allclose(whole.values[-1], smoke, rtol=0, atol=1e-13)
