@@ -13,7 +13,7 @@ from lockstream.contrast.patterns import in_kafka, in_mpi
 from lockstream.contrast.patterns.party import Party
 from lockstream.contrast.patterns.payload import payload
 
-LATE_SECONDS = 0.02
+LATE_SECONDS = 0.005
 SIZES = (8, 3 << 20)  # one record, and three
 
 
