@@ -18,7 +18,9 @@ OUT = click.option(
 
 
 @click.group(invoke_without_command=True)
-@click.option("--quick", is_flag=True, help="A rough answer in under three minutes; the whole takes up to half an hour.")
+@click.option(
+    "--quick", is_flag=True, help="A rough answer in under three minutes; the whole takes up to half an hour."
+)
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="This part only; repeatable.")
 @OUT
 @click.pass_context

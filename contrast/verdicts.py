@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from lockstream.contrast.experiments import coupling, crashed, late, lost_broker, replay, slow, uneven
 from lockstream.contrast.report.tables import STYLES, usual
 from lockstream.contrast.report.words import duration, factor, number, rate, size
 from lockstream.contrast.results import Experiment, Measurement, Style, Verdict
@@ -55,10 +56,26 @@ class _Exchange(NamedTuple):
 
 
 _EXCHANGES = (
-    _Exchange("an answer from a partner, in every step", "point-to-point", False, lambda m: m.latency.median, True, duration),
-    _Exchange("a sum over all, in every step", "all-reduce", False, lambda m: m.latency.median, True, duration),
+    _Exchange(
+        "an answer from a partner, in every step",
+        "point-to-point",
+        False,
+        lambda m: m.latency.median,
+        True,
+        duration,
+    ),
+    _Exchange(
+        "a sum over all, in every step", "all-reduce", False, lambda m: m.latency.median, True, duration
+    ),
     _Exchange("the same array for all", "broadcast", True, lambda m: m.latency.median, True, duration),
-    _Exchange("much moved between partners that run together", "point-to-point", True, lambda m: m.bytes_per_second, False, rate),
+    _Exchange(
+        "much moved between partners that run together",
+        "point-to-point",
+        True,
+        lambda m: m.bytes_per_second,
+        False,
+        rate,
+    ),
     _Exchange(
         "processors for the science, not for the moving of data",
         "point-to-point",
@@ -80,7 +97,9 @@ class _Need(NamedTuple):
 
     def judge(self, experiment: Experiment) -> Verdict | None:
         values = {
-            o.subject: o.value for o in experiment.outcomes if o.quantity == self.quantity and o.value is not None
+            o.subject: o.value
+            for o in experiment.outcomes
+            if o.quantity == self.quantity and o.value is not None
         }
         if not values:
             return None
@@ -98,4 +117,16 @@ def _alike(value: float, best: float) -> bool:
     return value == best or (min(value, best) > 0 and max(value, best) / min(value, best) < _LIKE)
 
 
-_NEEDS: tuple[_Need, ...] = ()
+_NEEDS = (
+    _Need("nobody to wait for a slow one", "slow-participant", slow.SLOW, True),
+    _Need("the others to go on when one crashes", "crashed-participant", crashed.FINISHED, False),
+    _Need("to come late and still get everything", "late-joiner", late.MISSED, True),
+    _Need("to ask again for the past", "replay", replay.AGAIN, False),
+    _Need("to send though nobody is there yet", "coupling-in-time", coupling.TO_SEND_LARGE, True),
+    _Need("tasks of uneven length done soon", "uneven-tasks", uneven.MAKESPAN, True),
+    _Need("what is acknowledged to outlive a broker", "lost-broker", lost_broker.LOST, True),
+    _Need("a simulation and its analysis done soon", "three-ways", "time to solution", True),
+    _Need("an analysis that may be slow", "three-ways-slow-analysis", "slowdown of the simulation", True),
+    _Need("an analysis that may crash", "three-ways-crashed-analysis", "steps computed again", True),
+    _Need("an analysis that comes in mid-run", "three-ways-added-analysis", "of these analysed by it", False),
+)
