@@ -43,6 +43,8 @@ class RankPhases:
         Time in each of them, of all intervals, those that were lost included.
     lost
         How many intervals did not fit in the memory; they are the last ones.
+    until
+        When the last phase ended, of those that were lost too.
     clocks
         How this rank's clock stood to rank 0's, at the beginning and, after a good end, at the end.
     begin, end, step, phase
@@ -57,6 +59,7 @@ class RankPhases:
     names: tuple[str, ...]
     totals: tuple[int, ...]
     lost: int
+    until: int
     clocks: tuple[ClockReading, ...]
     begin: Array
     end: Array
@@ -77,6 +80,7 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     names: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MAX_PHASES)]
     totals: Annotated[tuple[Count, ...], msgspec.Meta(max_length=MAX_PHASES)]
     lost: Count
+    until: Count
     clocks: Annotated[tuple[ClockReading, ...], msgspec.Meta(min_length=1, max_length=2)]
 
 
@@ -163,6 +167,8 @@ def _problem(phases: RankPhases) -> str:
         return "an interval's phase has no name"
     if (end < begin).any() or (begin[1:] < end[:-1]).any():
         return "its intervals overlap"
+    if len(end) and phases.until < end[-1]:
+        return "it ends before its last interval"
     sums = np.zeros(len(phases.names), np.int64)
     np.add.at(sums, phases.phase, end - begin)
     totals = np.array(phases.totals, np.int64)

@@ -83,7 +83,7 @@ class PhaseTimers:
         self._capacity, self._kept, self._lost = capacity, 0, 0
         self._totals: list[int] = []
         self._outer: list[int] = []
-        self._current, self._begun = -1, 0
+        self._current, self._begun, self._until = -1, 0, 0
 
     def phase(self, name: str) -> AbstractContextManager[object]:
         """Return what marks a phase, see `Timers.phase`.
@@ -123,6 +123,7 @@ class PhaseTimers:
             names=tuple(self._names),
             totals=tuple(self._totals),
             lost=self._lost,
+            until=self._until,
             clocks=clocks,
             begin=begin,
             end=end,
@@ -146,6 +147,7 @@ class PhaseTimers:
 
     def _keep(self, now: int) -> None:
         self._totals[self._current] += now - self._begun
+        self._until = now
         i = self._kept
         if i == self._capacity:
             self._lost += 1
