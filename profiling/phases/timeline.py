@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import cycle
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lockstream.bridge.errors import ConfigurationError
+from lockstream.profiling.phases.looks import Look, looks_of, style
 from lockstream.profiling.phases.run import OTHER, PhaseRun
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WINDOW = 8  # steps; more of them are too narrow to be told apart
-
-
-class _Look(NamedTuple):
-    """Colours of Okabe and Ito, which colour-blind people can tell apart; hatches for a printer without colours."""
-
-    colour: str
-    hatch: str = ""
-
-
-_LOOKS = {
-    "compute": _Look("#0072B2"),
-    "halo": _Look("#E69F00", "///"),
-    "reduce": _Look("#F0E442", "\\\\\\"),
-    "gather": _Look("#D55E00", "xxx"),
-    "publish": _Look("#CC79A7", "..."),
-    "wait": _Look("#DDDDDD"),
-    "checkpoint": _Look("#009E73", "+++"),
-    OTHER: _Look("#FFFFFF"),
-}
-_FURTHER = [
-    _Look(*pair)
-    for pair in (
-        ("#56B4E9", "|||"),
-        ("#882255", "---"),
-        ("#44AA99", "ooo"),
-        ("#999933", "**"),
-        ("#661100", "\\\\"),
-    )
-]
 
 
 def default_window(run: PhaseRun) -> tuple[int, int]:
@@ -81,7 +52,7 @@ def draw_timeline(run: PhaseRun, window: tuple[int, int] | None = None) -> Figur
     ranks = len(run.ranks)
     figure = Figure(figsize=(11, 2.7 + 0.75 * ranks), dpi=110, layout="constrained")
     rows, shares = figure.subplots(2, 1, height_ratios=(2, 1.1))
-    looks = _looks(run.names)
+    looks = looks_of(run.names)
     _draw_rows(rows, run, looks, first, last)
     _draw_shares(shares, run, looks)
     handles, labels = shares.get_legend_handles_labels()
@@ -89,12 +60,7 @@ def draw_timeline(run: PhaseRun, window: tuple[int, int] | None = None) -> Figur
     return figure
 
 
-def _looks(names: tuple[str, ...]) -> dict[str, _Look]:
-    further = cycle(_FURTHER)
-    return {name: _LOOKS.get(name) or next(further) for name in (*names, OTHER)}
-
-
-def _draw_rows(axes: Any, run: PhaseRun, looks: dict[str, _Look], first: int, last: int) -> None:
+def _draw_rows(axes: Any, run: PhaseRun, looks: dict[str, Look], first: int, last: int) -> None:
     inside = [(line.step >= first) & (line.step <= last) for line in run.ranks]
     if not any(chosen.any() for chosen in inside):
         steps = np.concatenate([line.step for line in run.ranks])
@@ -107,14 +73,19 @@ def _draw_rows(axes: Any, run: PhaseRun, looks: dict[str, _Look], first: int, la
         for number, name in enumerate(run.names):
             mine = chosen & (line.phase == number)
             bars = np.stack([line.begin[mine] - start, (line.end - line.begin)[mine]], axis=1) / 1e6
-            axes.broken_barh(bars, (rank - 0.4, 0.8), **_style(looks[name]))
+            axes.broken_barh(bars, (rank - 0.4, 0.8), **style(looks[name]))
     line, chosen = run.ranks[0], inside[0]
     shown, where = np.unique(line.step[chosen], return_index=True)
-    for step, at in zip(shown, line.begin[chosen][where], strict=True):
-        axes.axvline((at - start) / 1e6, color="0.35", lw=0.6, ls=":", zorder=0)
+    begins = (line.begin[chosen][where] - start) / 1e6
+    labelled = -np.inf
+    for step, at in zip(shown, begins, strict=True):
+        axes.axvline(at, color="0.35", lw=0.6, ls=":", zorder=0)
+        if at - labelled < 0.03 * (begins[-1] - begins[0]):
+            continue  # it would be written over the one before
+        labelled = at
         axes.annotate(
             str(step),
-            ((at - start) / 1e6, 1),
+            (at, 1),
             xycoords=("data", "axes fraction"),
             xytext=(2, 1),
             textcoords="offset points",
@@ -126,13 +97,13 @@ def _draw_rows(axes: Any, run: PhaseRun, looks: dict[str, _Look], first: int, la
     axes.margins(x=0.005)
 
 
-def _draw_shares(axes: Any, run: PhaseRun, looks: dict[str, _Look]) -> None:
+def _draw_shares(axes: Any, run: PhaseRun, looks: dict[str, Look]) -> None:
     totals = np.stack([line.totals for line in run.ranks], axis=1) / max(run.duration, 1) * 100
     shares = np.vstack([totals, np.clip(100 - totals.sum(axis=0), 0, None)])
     left = np.zeros(len(run.ranks))
     for name, share in zip((*run.names, OTHER), shares, strict=True):
         if share.max() >= 0.05:
-            axes.barh(range(len(run.ranks)), share, left=left, height=0.8, label=name, **_style(looks[name]))
+            axes.barh(range(len(run.ranks)), share, left=left, height=0.8, label=name, **style(looks[name]))
         left += share
     axes.set(xlim=(0, 100), ylim=(len(run.ranks) - 0.4, -0.6))
     axes.set_xlabel(f"% of the whole run, {run.duration / 1e9:.3g} s")
@@ -143,7 +114,3 @@ def _rank_labels(axes: Any, ranks: int) -> None:
     shown = range(0, ranks, max(1, ranks // 32))
     axes.set_yticks(shown, [f"rank {rank}" for rank in shown], fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _style(look: _Look) -> dict[str, Any]:
-    return {"facecolor": look.colour, "hatch": look.hatch, "edgecolor": "0.25", "linewidth": 0.3}
