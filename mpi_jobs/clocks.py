@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 ROUNDS = 16
+
+Nanoseconds = Annotated[int, msgspec.Meta(gt=-(1 << 61), lt=1 << 61)]
 
 
 class ClockReading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,9 +31,9 @@ class ClockReading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         By how much the offset may be wrong, either way.
     """
 
-    local: int
-    offset: int
-    uncertainty: int
+    local: Nanoseconds
+    offset: Nanoseconds
+    uncertainty: Annotated[int, msgspec.Meta(ge=0, lt=1 << 61)]
 
 
 def compare_clocks(comm: MPI.Intracomm, rounds: int = ROUNDS) -> ClockReading:

@@ -64,7 +64,8 @@ def _row(phase: PhaseTotal) -> str:
     waited, path = (
         "not known" if value is None else f"{value:.4f}" for value in (phase.mean_waited, phase.path_seconds)
     )
-    return f"| {phase.name} | {phase.share:.1%} | {phase.mean:.4f} | {phase.longest:.4f} | {imbalance} | {waited} | {path} |"
+    times = f"{phase.mean:.4f} | {phase.longest:.4f} | {imbalance} | {waited} | {path}"
+    return f"| {phase.name} | {phase.share:.1%} | {times} |"
 
 
 def notes(found: PhaseSummary) -> list[str]:
@@ -79,8 +80,8 @@ def notes(found: PhaseSummary) -> list[str]:
         told.append(f"Times of two ranks may be off from each other by up to {worst:.1f} µs.")
     if found.lost:
         told.append(
-            f"{found.lost} of {found.lost + found.intervals} intervals did not fit into the timers' memory: sums are of "
-            f"all of them, picture and trace are whole up to {found.known_seconds:.4g} s only, and who waited for whom "
-            "is not known; time fewer steps."
+            f"{found.lost} of {found.lost + found.intervals} intervals did not fit into the timers' memory: sums "
+            f"are of all of them, picture and trace are whole up to {found.known_seconds:.4g} s only, and who waited "
+            "for whom is not known; time fewer steps."
         )
     return told

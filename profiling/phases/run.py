@@ -109,7 +109,9 @@ def merge(ranks: Sequence[RankPhases]) -> PhaseRun:
     ends = [to_common_clock(rank.end, rank.clocks) for rank in ranks]
     if not any(map(len, begins)):
         raise PhasesUnreadable("no rank has marked a phase; enter at least one, see phase_timers")
-    untils = [int(to_common_clock(np.array([rank.until]), rank.clocks)[0]) for rank in ranks if rank.until]
+    untils = [
+        int(to_common_clock(np.array([rank.until]), rank.clocks)[0]) for rank in ranks if len(rank.begin)
+    ]
     start = min(int(begin[0]) for begin in begins if len(begin))
     until = max(untils)
     known = [int(end[-1]) if len(end) else start for rank, end in zip(ranks, ends, strict=True) if rank.lost]

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from lockstream.profiling.phases.meetings import critical_path, find_arrivals, waited
 from lockstream.profiling.phases.run import OTHER, PhaseRun
+from lockstream.profiling.results import Record
 
 FORMAT = 1
 
 
-class PhaseTotal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PhaseTotal(Record, frozen=True, kw_only=True):
     """One phase.
 
     Parameters
@@ -53,7 +53,7 @@ class PhaseTotal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return None if self.waited_seconds is None else sum(self.waited_seconds) / len(self.waited_seconds)
 
 
-class PhaseSummary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PhaseSummary(Record, frozen=True, kw_only=True):
     """All phases of a run.
 
     Parameters

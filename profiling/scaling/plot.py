@@ -59,7 +59,9 @@ def _draw_speedups(axes: Any, found: Scaling) -> None:
                 capsize=3,
                 label=f"{word} (median, range)",
             )
-    axes.set(ylabel="scaled speed-up" if found.is_weak else "speed-up", xticks=ranks, ylim=(0, None))
+    axes.set(
+        ylabel="scaled speed-up" if found.is_weak else "speed-up", xticks=ranks, ylim=(0, 1.5 * ranks.max())
+    )
     axes.legend(fontsize=8, frameon=False, loc="upper left")
 
 

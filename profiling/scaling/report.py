@@ -50,7 +50,7 @@ def report_scaling(plan: Plan, command: str, say: Callable[[str], None]) -> Scal
         culprit=culprit,
         points=points,
         parts=parts,
-        warnings=tuple(_warnings(plan, machine.cores, machine.load, points)),
+        warnings=tuple(warnings_about(plan, machine.cores, machine.load, points)),
         samples=samples,
     )
 
@@ -168,7 +168,13 @@ def finding(found: Scaling) -> list[str]:
         if found.low is None or found.high is None
         else f", 95 % interval {found.low:.3f} to {found.high:.3f}"
     )
+    slower = [point.ranks for point in found.points if point.is_fitted and point.speedup < 1]
     sentences = [f"Serial fraction that fits best ({law} law): {found.fraction:.3f}{spread}."]
+    if slower:
+        shown = ", ".join(map(str, slower))
+        sentences.append(
+            f"{shown} ranks were slower than one: no law with a serial fraction up to 1 describes that."
+        )
     if not found.culprit:
         return [*sentences, "No phase stands out that more ranks would not make shorter."]
     part = next(part for part in found.parts if part.name == found.culprit)
@@ -184,7 +190,8 @@ def finding(found: Scaling) -> list[str]:
     return sentences
 
 
-def _warnings(plan: Plan, cores: int, load: float, points: Sequence[Point]) -> list[str]:
+def warnings_about(plan: Plan, cores: int, load: float, points: Sequence[Point]) -> list[str]:
+    """Return why the figures may not be the program's own, in sentences."""
     warnings = []
     above = [point.ranks for point in points if point.ranks > cores]
     if above:
