@@ -24,6 +24,8 @@ COMMANDS = {
     "slurm": "write a job script for Slurm that fits a site",
     "contrast": "the same exchanges in MPI and in Kafka, measured on this machine, with a report",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
+    "timeline": "show what each rank of a timed run was doing when: totals, picture, trace",
+    "scaling": "how a simulation scales with its ranks, and which phase holds it up",
 }
 EXTRAS = {
     "numba": "models",

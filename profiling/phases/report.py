@@ -1,0 +1,87 @@
+"""What the phases of a run say, written down: a table for people, data for machines, the picture and the trace."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstream.bridge.errors import ConfigurationError
+from lockstream.profiling.phases.run import PhaseRun
+from lockstream.profiling.phases.summary import PhaseSummary, PhaseTotal, summarise
+from lockstream.profiling.phases.timeline import draw_timeline
+from lockstream.profiling.phases.trace import write_trace
+from lockstream.profiling.results import write_json
+
+
+def write_report(folder: Path, run: PhaseRun, window: tuple[int, int] | None = None) -> Sequence[str]:
+    """Write ``phases.json``, ``phases.md``, ``timeline.png``, ``timeline.svg`` and ``trace.json``.
+
+    Parameters
+    ----------
+    folder
+        Where to; it is made if it is not there.
+    run
+        What all ranks were doing.
+    window
+        First and last time step for the picture and the trace; left out, some and all.
+
+    Returns
+    -------
+    list of str
+        What to tell on the terminal.
+
+    Raises
+    ------
+    ConfigurationError
+        If no interval of these steps is known, or the folder cannot be written.
+    """
+    figure, found = draw_timeline(run, window), summarise(run)
+    table = [*totals_table(found).splitlines(), "", *notes(found)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "phases.json", found)
+        text = ["# Where the time went", "", *table, "", "![timeline](timeline.svg)", ""]
+        (folder / "phases.md").write_text("\n".join(text))
+        for kind in ("png", "svg"):
+            figure.savefig(folder / f"timeline.{kind}")
+        write_trace(folder / "trace.json", run, window)
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}); name another folder"
+        raise ConfigurationError("--out", str(folder), problem) from None
+    written = f"{folder}: timeline.png, timeline.svg, phases.md, phases.json"
+    return [*table, written, f"{folder / 'trace.json'}: open it in https://ui.perfetto.dev"]
+
+
+def totals_table(found: PhaseSummary) -> str:
+    """Return a row per phase."""
+    rows = [
+        "| phase | share | seconds per rank | longest | longest / mean | waiting for the last rank | critical path |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    return "\n".join(rows + [_row(phase) for phase in found.phases])
+
+
+def _row(phase: PhaseTotal) -> str:
+    imbalance = "" if phase.imbalance is None else f"{phase.imbalance:.2f}"
+    waited, path = (
+        "not known" if value is None else f"{value:.4f}" for value in (phase.mean_waited, phase.path_seconds)
+    )
+    times = f"{phase.mean:.4f} | {phase.longest:.4f} | {imbalance} | {waited} | {path}"
+    return f"| {phase.name} | {phase.share:.1%} | {times} |"
+
+
+def notes(found: PhaseSummary) -> list[str]:
+    """Return what has to be known of the figures, in sentences."""
+    told = [f"{found.ranks} ranks on {', '.join(found.hosts)}, {found.seconds:.4g} s."]
+    if found.waited_share is not None:
+        told.append(
+            f"{found.waited_share:.1%} of the ranks' time passed with waiting for the last of them to come."
+        )
+    if len(found.hosts) > 1:
+        worst = found.clock_uncertainty_seconds * 1e6
+        told.append(f"Times of two ranks may be off from each other by up to {worst:.1f} µs.")
+    if found.lost:
+        told.append(
+            f"{found.lost} of {found.lost + found.intervals} intervals did not fit into the timers' memory: sums "
+            f"are of all of them, picture and trace are whole up to {found.known_seconds:.4g} s only, and who waited "
+            "for whom is not known; time fewer steps."
+        )
+    return told
