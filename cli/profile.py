@@ -41,7 +41,9 @@ _CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     metavar="MODULE",
     help="Packages and modules whose lines are watched, by scalene and line; repeatable. Default: the program's.",
 )
-@click.option("--cpu-only", "is_cpu_only", is_flag=True, help="Leave memory alone (scalene), which is faster.")
+@click.option(
+    "--cpu-only", "is_cpu_only", is_flag=True, help="Leave memory alone (scalene), which is faster."
+)
 @click.option(
     "--compare",
     is_flag=True,
@@ -94,7 +96,9 @@ def _profile(command: tuple[str, ...], name: str, choices: Choices, folder: Path
     return done.exit_code
 
 
-def _compare(command: tuple[str, ...], names: tuple[str, ...], choices: Choices, folder: Path, rounds: int) -> int:
+def _compare(
+    command: tuple[str, ...], names: tuple[str, ...], choices: Choices, folder: Path, rounds: int
+) -> int:
     from lockstream.cli.terminal import print_table
     from lockstream.profiling.compare import compare_tools
     from lockstream.profiling.report.comparison import slowdown_rows, write_comparison

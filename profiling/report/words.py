@@ -25,12 +25,16 @@ def findings(profile: Profile) -> list[str]:
         worst = uneven[0]
         rank = worst.seconds.index(max(worst.seconds))
         told.append(
-            f"Least equal: {place(worst)}, {max(worst.seconds):.2g} s on rank {rank} and {worst.mean:.2g} s on average, "
-            f"imbalance {worst.imbalance:.2f}."
+            f"Least equal: {place(worst)}, {max(worst.seconds):.2g} s on rank {rank}, "
+            f"{worst.mean:.2g} s on average, imbalance {worst.imbalance:.2f}."
         )
-        told.append("Where a rank does more, others wait: their waiting shows up as a place in MPI that is unequal too.")
+        told.append(
+            "Where a rank does more, others wait: their waiting shows up as a place in MPI that is unequal too."
+        )
     elif len(profile.rank_seconds) > 1:
-        told.append("The ranks are equal: no place that matters takes one of them much longer than the others.")
+        told.append(
+            "The ranks are equal: no place that matters takes one of them much longer than the others."
+        )
     return told
 
 
