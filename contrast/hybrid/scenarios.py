@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from lockstream.contrast.hybrid.serial import serial_results
-from lockstream.contrast.hybrid.ways import Way
+from lockstream.contrast.hybrid.ways import Way, WorkflowStuck
 from lockstream.contrast.hybrid.workflow import Plan
 from lockstream.contrast.rig import Rig
 
@@ -77,10 +77,13 @@ def added_analysis(way: type[Way], rig: Rig, plan: Plan, after: int) -> Figures:
         running.simulated()
         running.analysed()
         past = {entry.step for entry in running.published if entry.step > 0 and entry.at < came}
-        seen = {result.step for result in running.guest_results}
+        guest = running.guest_results
+    if not guest:
+        raise WorkflowStuck(f"{way.name}: the simulation ended before another analysis could join it")
+    seen = {result.step for result in guest}
     return {
         "frames published before it came": len(past),
         "of these analysed by it": len(past & seen),
         "frames analysed by it": len(seen),
-        "until its first result": min(r.at for r in running.guest_results) - came,
+        "until its first result": guest[0].at - came,
     }

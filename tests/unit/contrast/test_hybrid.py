@@ -101,7 +101,7 @@ def test_the_sentence_on_a_slow_analysis_names_whom_it_keeps_waiting() -> None:
     assert "takes 5.0 times the interval" in found.finding
     assert "4.9 times as long (all MPI)" in found.finding
     assert found.finding.endswith("kept waiting by all MPI.")
-    nobody = findings.slow(plan, samples(**figures, frames_left_when_the_simulation_ended=(9, 16, 15)))
+    nobody = findings.slow(plan, samples(**figures, frames_left_when_the_simulation_ended=(9, 0, 15)))
     assert nobody.finding.endswith("kept waiting by none of them.")
 
 
