@@ -189,6 +189,66 @@ class Profile(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class Bare(Record, frozen=True, kw_only=True):
+    """The command without a tool, twice per round: what differs between the two is noise.
+
+    Parameters
+    ----------
+    seconds
+        Of all bare runs, in pairs of the same round.
+    low, high
+        Range of the second over the first: no slowdown within it means anything.
+    """
+
+    seconds: tuple[float, ...]
+    low: float
+    high: float
+
+
+class Slowdown(Record, frozen=True, kw_only=True):
+    """The command under a tool, against itself.
+
+    Parameters
+    ----------
+    seconds
+        One figure per round.
+    median, low, high
+        Of the ratios to the mean of the round's bare runs.
+    ranks
+        Time that the tool watched, per rank, in the last round.
+    spots
+        The busiest places that the tool found in the last round.
+    """
+
+    tool: str
+    unit: Unit
+    seconds: tuple[float, ...]
+    median: float
+    low: float
+    high: float
+    ranks: tuple[float, ...]
+    spots: tuple[MergedSpot, ...]
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """The observer effect: one command, bare and under each tool in turn.
+
+    Parameters
+    ----------
+    left_out
+        Tools that could not be used here, and why.
+    """
+
+    format: int = FORMAT
+    date: str
+    command: tuple[str, ...]
+    machine: Machine
+    rounds: int
+    bare: Bare
+    tools: tuple[Slowdown, ...]
+    left_out: dict[str, str]
+
+
 def read_profile(path: Path) -> Profile:
     """Return what `write_json` wrote.
 
@@ -198,6 +258,17 @@ def read_profile(path: Path) -> Profile:
         It is not that.
     """
     return msgspec.json.decode(path.read_bytes(), type=Profile)
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Return what `write_json` wrote.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        It is not that.
+    """
+    return msgspec.json.decode(path.read_bytes(), type=Comparison)
 
 
 def write_json(path: Path, results: Record) -> None:

@@ -27,9 +27,28 @@ class PythonProgram:
     arguments: tuple[str, ...]
 
     @property
-    def is_module(self) -> bool:
-        """Whether it is started by the name of a module."""
-        return self.target[0] == "-m"
+    def words(self) -> tuple[str, ...]:
+        """What follows the interpreter and its options."""
+        return self.target + self.arguments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the user wants of a tool; a tool that cannot choose takes no notice.
+
+    Parameters
+    ----------
+    watched
+        Packages and modules whose lines are of interest, beside the program itself.
+    folders
+        Where their sources lie.
+    is_cpu_only
+        Whether memory is left alone, which is faster.
+    """
+
+    watched: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    is_cpu_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +82,7 @@ class Tool(Protocol):
     def ensure_usable(self) -> None:
         """Raise a `UserError`, with the cure, if it cannot work on this machine; called once, before the run."""
 
-    def start(self, program: PythonProgram, file: Path) -> Start:
+    def start(self, program: PythonProgram, file: Path, choices: Choices) -> Start:
         """Return how a rank is started so that `file`, which no other rank has, holds its record afterwards."""
 
     def read(self, file: Path) -> RankProfile:
@@ -71,6 +90,8 @@ class Tool(Protocol):
 
         Raises
         ------
+        FileNotFoundError
+            The rank left none.
         RecordUnreadable
             It is not a record of this tool.
         """
