@@ -1,4 +1,4 @@
-"""What the phases of a run say, written down: a table for people, data for machines, the picture and the trace."""
+"""What the phases of a run say, written down: a page, data, the picture and the trace."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,19 @@ from lockstream.profiling.phases.run import PhaseRun
 from lockstream.profiling.phases.summary import PhaseSummary, PhaseTotal, summarise
 from lockstream.profiling.phases.timeline import draw_timeline
 from lockstream.profiling.phases.trace import write_trace
+from lockstream.profiling.report.figures import svg_of
+from lockstream.profiling.report.pages import write_pages
+from lockstream.profiling.report.tables import Table
 from lockstream.profiling.results import write_json
+
+EXPLAINED = (
+    "Seconds are those of a rank on average. Waiting lasts until the last rank has come to the same place. "
+    "The critical path is what the time of the run consists of: where a rank waited, what the others did counts."
+)
 
 
 def write_report(folder: Path, run: PhaseRun, window: tuple[int, int] | None = None) -> Sequence[str]:
-    """Write ``phases.json``, ``phases.md``, ``timeline.png``, ``timeline.svg`` and ``trace.json``.
+    """Write ``report.html``, ``report.md``, ``report.json``, ``timeline.svg``, ``timeline.png`` and ``trace.json``.
 
     Parameters
     ----------
@@ -34,38 +42,53 @@ def write_report(folder: Path, run: PhaseRun, window: tuple[int, int] | None = N
         If no interval of these steps is known, or the folder cannot be written.
     """
     figure, found = draw_timeline(run, window), summarise(run)
-    table = [*totals_table(found).splitlines(), "", *notes(found)]
+    picture, totals, findings = svg_of(figure), totals_table(found), notes(found)
+    values = {
+        "title": "What each rank was doing when",
+        "findings": findings,
+        "totals": totals,
+        "picture": picture,
+        "explained": EXPLAINED,
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "phases.json", found)
-        text = ["# Where the time went", "", *table, "", "![timeline](timeline.svg)", ""]
-        (folder / "phases.md").write_text("\n".join(text))
-        for kind in ("png", "svg"):
-            figure.savefig(folder / f"timeline.{kind}")
+        write_json(folder / "report.json", found)
+        write_pages(folder, "phases", values)
+        (folder / "timeline.svg").write_text(picture)
+        figure.savefig(folder / "timeline.png")
         write_trace(folder / "trace.json", run, window)
     except OSError as error:
         problem = f"cannot be written ({error.strerror}); name another folder"
         raise ConfigurationError("--out", str(folder), problem) from None
-    written = f"{folder}: timeline.png, timeline.svg, phases.md, phases.json"
-    return [*table, written, f"{folder / 'trace.json'}: open it in https://ui.perfetto.dev"]
-
-
-def totals_table(found: PhaseSummary) -> str:
-    """Return a row per phase."""
-    rows = [
-        "| phase | share | seconds per rank | longest | longest / mean | waiting for the last rank | critical path |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+    return [
+        *totals.markdown.splitlines(),
+        "",
+        *findings,
+        f"report: {folder / 'report.html'}, picture: {folder / 'timeline.png'}",
+        f"trace: {folder / 'trace.json'}, for https://ui.perfetto.dev",
     ]
-    return "\n".join(rows + [_row(phase) for phase in found.phases])
 
 
-def _row(phase: PhaseTotal) -> str:
+def totals_table(found: PhaseSummary) -> Table:
+    """Return a row per phase."""
+    head = ("phase", "share", "seconds", "longest", "longest / mean", "waiting", "critical path")
+    return Table(head, tuple(map(_row, found.phases)))
+
+
+def _row(phase: PhaseTotal) -> tuple[str, ...]:
     imbalance = "" if phase.imbalance is None else f"{phase.imbalance:.2f}"
     waited, path = (
         "not known" if value is None else f"{value:.4f}" for value in (phase.mean_waited, phase.path_seconds)
     )
-    times = f"{phase.mean:.4f} | {phase.longest:.4f} | {imbalance} | {waited} | {path}"
-    return f"| {phase.name} | {phase.share:.1%} | {times} |"
+    return (
+        phase.name,
+        f"{phase.share:.1%}",
+        f"{phase.mean:.4f}",
+        f"{phase.longest:.4f}",
+        imbalance,
+        waited,
+        path,
+    )
 
 
 def notes(found: PhaseSummary) -> list[str]:

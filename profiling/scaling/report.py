@@ -7,6 +7,9 @@ from pathlib import Path
 
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.profiling.machine import this_machine
+from lockstream.profiling.report.figures import svg_of
+from lockstream.profiling.report.pages import write_pages
+from lockstream.profiling.report.tables import Table
 from lockstream.profiling.results import write_json
 from lockstream.profiling.scaling.analysis import analyse
 from lockstream.profiling.scaling.measure import Plan, measure
@@ -14,6 +17,15 @@ from lockstream.profiling.scaling.plot import draw_scaling
 from lockstream.profiling.scaling.results import Part, Point, Scaling
 
 BUSY = 0.5  # programs at work per core, apart from ours
+EXPLAINED = (
+    "Seconds of each phase on the critical path, mean of the rounds; they add up to the time of the run. To each phase "
+    "t(p) = serial + shared / p is fitted; what is serial does not get shorter with more ranks. Negative: it shrinks "
+    "faster than the ranks grow."
+)
+EXPLAINED_WEAK = (
+    "Seconds of each phase on the critical path, mean of the rounds; they add up to the time of the run. To each phase "
+    "t(p) = one + more (p - 1) is fitted: with the same work on each rank, no phase should take longer on more."
+)
 
 
 def report_scaling(plan: Plan, command: str, say: Callable[[str], None]) -> Scaling:
@@ -56,17 +68,27 @@ def report_scaling(plan: Plan, command: str, say: Callable[[str], None]) -> Scal
 
 
 def write_report(folder: Path, found: Scaling) -> Sequence[str]:
-    """Write ``report.json``, ``report.md``, ``report.html`` and the plot; return what to tell on the terminal."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "report.json", found)
-    (folder / "report.md").write_text(as_markdown(found))
+    """Write ``report.html``, ``report.md``, ``report.json`` and the plot; return what to tell on the terminal."""
     figure = draw_scaling(found)
-    figure.savefig(folder / "scaling.svg")
+    picture, points, sentences = svg_of(figure), points_table(found), finding(found)
+    values = {
+        "title": title(found),
+        "found": found,
+        "about": about(found),
+        "findings": sentences,
+        "points": points,
+        "parts": parts_table(found),
+        "picture": picture,
+        "explained": EXPLAINED_WEAK if found.is_weak else EXPLAINED,
+    }
+    write_json(folder / "report.json", found)
+    write_pages(folder, "scaling", values)
+    (folder / "scaling.svg").write_text(picture)
     figure.savefig(folder / "scaling.png")
     return [
-        *points_table(found).splitlines(),
+        *points.markdown.splitlines(),
         "",
-        *finding(found),
+        *sentences,
         *found.warnings,
         f"report: {folder / 'report.html'}",
     ]
@@ -90,74 +112,66 @@ def check_folder(folder: Path) -> None:
         raise ConfigurationError("--out", str(folder), "cannot be written; name another folder")
 
 
-def as_markdown(found: Scaling) -> str:
-    """Return the whole report."""
-    kind = "Weak" if found.is_weak else "Strong"
+def title(found: Scaling) -> str:
+    """Return what was measured, in a line."""
     ny, nx = found.shape
-    published = f"every {found.every}. step published" if found.is_streaming else "nothing published"
+    kind, each = ("Weak", " per rank") if found.is_weak else ("Strong", "")
+    return f"{kind} scaling of {found.model}, {ny} × {nx}{each}"
+
+
+def about(found: Scaling) -> str:
+    """Return when and where the figures were taken, in a sentence."""
+    published = f"every {found.every}. published" if found.is_streaming else "none published"
     machine = found.machine
-    return "\n".join(
-        [
-            f"# {kind} scaling of {found.model}, {ny} × {nx}{' per rank' if found.is_weak else ''}",
-            "",
-            f"{found.date}, {machine.processor}, {machine.cores} cores, Python {machine.python}, load "
-            f"{machine.load:g} before. {found.steps} steps, {published}, {found.rounds} rounds.",
-            "",
-            f"    {found.command}",
-            "",
-            *(f"> {warning}" for warning in found.warnings),
-            "",
-            points_table(found),
-            "",
-            *finding(found),
-            "",
-            "![speed-up](scaling.svg)",
-            "",
-            parts_table(found),
-            "",
-        ]
-    )
-
-
-def points_table(found: Scaling) -> str:
-    """Return a row per number of ranks."""
-    name = "Gustafson's" if found.is_weak else "Karp–Flatt"
-    speedup = "scaled speed-up" if found.is_weak else "speed-up"
-    rows = [
-        f"| ranks | seconds | {speedup} | of the rounds | efficiency | {name} fraction | |",
-        "|---:|---:|---:|---|---:|---:|---|",
-    ]
-    return "\n".join(rows + [_point_row(point) for point in found.points])
-
-
-def _point_row(point: Point) -> str:
-    alone = "" if point.serial_fraction is None else f"{point.serial_fraction:.3f}"
-    note = "" if point.is_fitted else "not fitted"
     return (
-        f"| {point.ranks} | {point.seconds:.3f} | {point.speedup:.2f} | {point.low:.2f} to {point.high:.2f} "
-        f"| {point.efficiency:.0%} | {alone} | {note} |"
+        f"{found.date}, {machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}, load "
+        f"{machine.load:.2g} before it began. {found.steps} steps, {published}, {found.rounds} rounds."
     )
 
 
-def parts_table(found: Scaling) -> str:
+def points_table(found: Scaling) -> Table:
+    """Return a row per number of ranks."""
+    speedup = "scaled speed-up" if found.is_weak else "speed-up"
+    fraction = "Gustafson's fraction" if found.is_weak else "Karp–Flatt fraction"
+    return Table(
+        ("ranks", "seconds", speedup, "range", "efficiency", fraction, "fitted"),
+        tuple(map(_point_row, found.points)),
+    )
+
+
+def _point_row(point: Point) -> tuple[str, ...]:
+    return (
+        str(point.ranks),
+        f"{point.seconds:.3f}",
+        f"{point.speedup:.2f}",
+        f"{point.low:.2f} to {point.high:.2f}",
+        f"{point.efficiency:.0%}",
+        "" if point.serial_fraction is None else f"{point.serial_fraction:.3f}",
+        "yes" if point.is_fitted else "no",
+    )
+
+
+def parts_table(found: Scaling) -> Table:
     """Return a row per phase: its seconds on the critical path on so many ranks, and what was fitted to them."""
-    ranks = [point.ranks for point in found.points]
     fitted = ("more per rank", "on one rank") if found.is_weak else ("serial", "shared")
-    names = ["phase", *(f"{p} rank{'s' if p > 1 else ''}" for p in ranks), f"{fitted[0]} (95 %)", fitted[1]]
-    rows = ["| " + " | ".join(names) + " |", "|---" + "|---:" * (len(names) - 1) + "|"]
-    rows += [_part_row(part, part.name == found.culprit) for part in found.parts]
-    totals = [sum(part.seconds[n] for part in found.parts) for n in range(len(ranks))]
-    cells = [f"{total:.3f}" for total in totals]
-    cells += [f"{sum(part.constant for part in found.parts):.3f}"]
-    cells += [f"{sum(part.variable for part in found.parts):.3f}"]
-    return "\n".join([*rows, "| all | " + " | ".join(cells) + " |"])
+    counts = tuple(f"{point.ranks} rank{'s' if point.ranks > 1 else ''}" for point in found.points)
+    rows = [_part_row(part, part.name == found.culprit) for part in found.parts]
+    totals = [sum(part.seconds[n] for part in found.parts) for n in range(len(counts))]
+    fits = sum(part.constant for part in found.parts), sum(part.variable for part in found.parts)
+    rows.append(
+        ("all", *(f"{total:.3f}" for total in totals), f"{fits[0]:.3f}", "", f"{fits[1]:.3f}"),
+    )
+    return Table(("phase", *counts, fitted[0], "95 %", fitted[1]), tuple(rows))
 
 
-def _part_row(part: Part, is_culprit: bool) -> str:
-    name = f"**{part.name}**" if is_culprit else part.name
-    spread = "" if part.low is None or part.high is None else f" ({part.low:.3f} to {part.high:.3f})"
-    times = [f"{seconds:.3f}" for seconds in part.seconds]
-    return "| " + " | ".join([name, *times, f"{part.constant:.3f}{spread}", f"{part.variable:.3f}"]) + " |"
+def _part_row(part: Part, is_culprit: bool) -> tuple[str, ...]:
+    return (
+        f"▸ {part.name}" if is_culprit else part.name,
+        *(f"{seconds:.3f}" for seconds in part.seconds),
+        f"{part.constant:.3f}",
+        "" if part.low is None or part.high is None else f"{part.low:.3f} to {part.high:.3f}",
+        f"{part.variable:.3f}",
+    )
 
 
 def finding(found: Scaling) -> list[str]:

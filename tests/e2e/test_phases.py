@@ -46,7 +46,7 @@ def test_a_streaming_run_is_timed_drawn_and_traced(
     shown = run(LOCKSTREAM, "timeline", tmp_path / "phases", "--steps", "3:6", "--out", out)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "| publish |" in shown.stdout
-    found = json.loads((out / "phases.json").read_text())
+    found = json.loads((out / "report.json").read_text())
     assert {phase["name"] for phase in found["phases"]} >= {"compute", "halo", "gather", "publish", "wait"}
     assert sum(phase["share"] for phase in found["phases"]) == pytest.approx(1)
     assert sum(phase["path_seconds"] for phase in found["phases"]) == pytest.approx(found["seconds"])
@@ -55,6 +55,7 @@ def test_a_streaming_run_is_timed_drawn_and_traced(
     events = json.loads((out / "trace.json").read_text())["traceEvents"]
     assert {event["args"]["step"] for event in events if event["ph"] == "X"} == {3, 4, 5, 6}
     assert (out / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (out / "report.html").read_text()
 
 
 def test_scaling_on_one_and_two_ranks(toml: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lockstream.bridge.errors import ConfigurationError, UserError
 from lockstream.cli.scaling import parse_ranks
-from lockstream.profiling.results import Machine, write_json
+from lockstream.profiling.results import Machine
 from lockstream.profiling.scaling.analysis import Analysis, analyse
 from lockstream.profiling.scaling.fits import (
     amdahl,
@@ -23,7 +23,7 @@ from lockstream.profiling.scaling.fits import (
 )
 from lockstream.profiling.scaling.measure import Plan, RunFailed, run_to_end
 from lockstream.profiling.scaling.plot import draw_scaling
-from lockstream.profiling.scaling.report import as_markdown, finding, points_table, warnings_about
+from lockstream.profiling.scaling.report import finding, points_table, warnings_about, write_report
 from lockstream.profiling.scaling.results import Sample, Scaling, read_scaling
 
 RANKS = [1, 2, 3, 4, 8]
@@ -154,12 +154,14 @@ def scaling(found: Analysis, samples: list[Sample], *, is_weak: bool = False) ->
 def test_a_report_says_what_was_found_and_is_read_again(tmp_path: Path) -> None:
     samples = made_up([1, 2, 4])
     whole = scaling(analyse(samples, cores=2, is_weak=False), samples)
-    write_json(tmp_path / "report.json", whole)
+    told = write_report(tmp_path, whole)
     assert read_scaling(tmp_path / "report.json") == whole
-    text = as_markdown(whole)
-    assert "**gather**" in text
+    assert told[0].startswith("| ranks | seconds | speed-up |")
+    for page in ("report.md", "report.html"):
+        assert "▸ gather" in (tmp_path / page).read_text()
+    assert "<svg" in (tmp_path / "report.html").read_text()
     assert "It comes from gather: 0.1" in " ".join(finding(whole))
-    assert points_table(whole).splitlines()[-1].endswith("| not fitted |")
+    assert [row[-1] for row in points_table(whole).rows] == ["yes", "yes", "no"]
     left, right = draw_scaling(whole).axes
     assert {"ideal", "95 % interval"} <= set(left.get_legend_handles_labels()[1])
     heights = [sum(bars[n].get_height() for bars in right.containers) for n in range(3)]
