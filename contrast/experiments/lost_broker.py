@@ -14,6 +14,8 @@ from lockstream.contrast.results import Experiment, Outcome
 from lockstream.contrast.rig import ProgramFailed, Rig
 
 if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient, PartitionMetadata  # type: ignore[attr-defined]
+
     from lockstream.kafka.broker import Cluster
 
 ROUNDS = 2
@@ -21,7 +23,7 @@ ACKS = {"Kafka, acks=all": "all", "Kafka, acks=1": "1", "Kafka, acks=0": "0"}
 SAFE = "Kafka, acks=all"
 INTERVAL_SECONDS = 0.0005
 BEFORE_SECONDS, AFTER_SECONDS = 2.0, 4.0  # of sending, before the kill and when a new leader is due
-PATIENCE_SECONDS = 10.0  # of a sender with one broker left
+PATIENCE_SECONDS = 5.0  # of a sender with one broker left
 LIMIT_SECONDS = 120.0
 GAP, SENT = "longest time without an acknowledgement", "messages sent"
 LOST, DOUBLE = "acknowledged messages that are lost", "messages that lie there twice"
@@ -34,7 +36,7 @@ def run(rig: Rig) -> Experiment:
     """Lose brokers of a cluster that is made for it."""
     from lockstream.kafka.broker import embedded_cluster
 
-    session = 3.0 if rig.is_quick else 9.0  # Kafka's own is 9 s
+    session = 5.0 if rig.is_quick else 9.0  # Kafka's own is 9 s
     more = {
         "broker.session.timeout.ms": f"{session * 1000:.0f}",
         "broker.heartbeat.interval.ms": f"{session * 1000 / 4.5:.0f}",
@@ -59,7 +61,6 @@ def run(rig: Rig) -> Experiment:
 
 
 def _measure(rig: Rig, cluster: "Cluster", session: float) -> list[Outcome]:
-    leader, second, _ = cluster.nodes
     messages = round((BEFORE_SECONDS + session + AFTER_SECONDS) / INTERVAL_SECONDS)
     topics = {subject: _topic(cluster) for subject in ACKS}
     with ExitStack() as stack:
@@ -69,9 +70,13 @@ def _measure(rig: Rig, cluster: "Cluster", session: float) -> list[Outcome]:
         }
         await_ready(*senders.values())
         time.sleep(BEFORE_SECONDS)
+        leader = int(
+            _partition(cluster, topics[SAFE]).leader
+        )  # the first, if none was taken for dead meanwhile
         cluster.kill(leader)
         sent = {subject: sender.answer(LIMIT_SECONDS) for subject, sender in senders.items()}
     kept = {subject: _kept(rig, topics[subject]) for subject in ACKS}
+    second = next(node for node in cluster.nodes if node != leader)
     cluster.kill(second)
     left = rig.alone(SENDER, _to_send_in_vain(rig, topics[SAFE]), LIMIT_SECONDS)
     cluster.start(second)
@@ -104,14 +109,22 @@ def _topic(cluster: "Cluster") -> str:
     """Make a topic of one partition, with a copy on every node; the first one leads it."""
     from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
-    from lockstream.bridge.client import admin_client
-
     name = f"contrast.{uuid.uuid4().hex[:12]}"
-    admin = admin_client({"bootstrap.servers": cluster.bootstrap_servers})
     config = {"min.insync.replicas": "2"}
     new = NewTopic(name, num_partitions=1, replica_assignment=[list(cluster.nodes)], config=config)
-    admin.create_topics([new], operation_timeout=30)[name].result(60)
+    _admin(cluster).create_topics([new], operation_timeout=30)[name].result(60)
     return name
+
+
+def _admin(cluster: "Cluster") -> "AdminClient":
+    from lockstream.bridge.client import admin_client
+
+    return admin_client({"bootstrap.servers": cluster.bootstrap_servers})
+
+
+def _partition(cluster: "Cluster", topic: str) -> "PartitionMetadata":
+    """Return what the cluster says of the one partition of `topic`."""
+    return _admin(cluster).list_topics(topic, timeout=30).topics[topic].partitions[0]
 
 
 def _to_send(rig: Rig, topic: str, messages: int, acks: str) -> dict[str, Any]:
@@ -146,11 +159,8 @@ def _outcomes(subject: str, sent: dict[str, Any], kept: list[int]) -> list[Outco
 
 
 def _await_in_sync(cluster: "Cluster", topic: str) -> None:
-    from lockstream.bridge.client import admin_client
-
-    admin = admin_client({"bootstrap.servers": cluster.bootstrap_servers})
     limit = time.monotonic() + LIMIT_SECONDS
-    while len(admin.list_topics(topic, timeout=30).topics[topic].partitions[0].isrs) < len(cluster.nodes):
+    while len(_partition(cluster, topic).isrs) < len(cluster.nodes):
         if time.monotonic() > limit:
             raise ProgramFailed(f"the copies of {topic} were not complete within {LIMIT_SECONDS:.0f} s")
         time.sleep(0.05)

@@ -7,6 +7,7 @@ from lockstream.contrast.experiments import (
     crashed,
     late,
     listeners,
+    lost_broker,
     partitions,
     replay,
     slow,
@@ -85,6 +86,16 @@ def test_every_way_does_every_task_once(rig: Rig) -> None:
     for subject in (uneven.SHARES, uneven.SERVED, uneven.GROUP, uneven.QUEUE):
         assert found.value(subject, uneven.DONE) == 64
         assert found.value(subject, uneven.EFFICIENCY) <= 1
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(600)
+def test_nothing_acknowledged_by_all_is_lost_with_a_broker(rig: Rig) -> None:
+    found = lost_broker.run(rig)
+    assert found.value(lost_broker.SAFE, lost_broker.LOST) == 0
+    assert found.value(lost_broker.SAFE, lost_broker.DOUBLE) == 0
+    assert found.value(lost_broker.SAFE, lost_broker.LEFT_SENT) > 0
+    assert found.value(lost_broker.SAFE, lost_broker.LEFT_ACKNOWLEDGED) == 0
 
 
 def _values(found: Experiment, word: str) -> list[float | None]:
