@@ -4,8 +4,12 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from lockstream.contrast.results import Results
 
 PARTS = ("exchanges", "experiments", "ways")
 OUT = click.option(
@@ -69,17 +73,54 @@ def contrast(context: click.Context, quick: bool, parts: Sequence[str], out: Pat
 @OUT
 def report(results: Path, out: Path) -> None:
     """Write the report of earlier results.json anew."""
+    from lockstream.contrast.report.page import write_report
+    from lockstream.kafka.archive.disk import writable_folder
+
+    found = _read(results)
+    writable_folder(out)
+    click.echo(f"report   {write_report(out, found)}")
+
+
+@contrast.command("scale-out")
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--ranks", default=10_000, show_default=True, help="Of the job.")
+@click.option("--ranks-per-node", default=128, show_default=True)
+@click.option("--mebibytes", default=1.0, show_default=True, help="MiB that each rank has of a frame.")
+@click.option("--interval", default=10.0, show_default=True, help="Seconds from one frame to the next.")
+@click.option(
+    "--nic", default=12.5, show_default=True, help="GB/s of a node's network interface, and of a broker's."
+)
+@click.option(
+    "--disk", default=2.0, show_default=True, help="GB/s that a broker's disk takes in the long run."
+)
+@click.option(
+    "--reader", default=0.5, show_default=True, help="GB/s that one consumer takes from a partition."
+)
+@click.option("--readers", default=1, show_default=True, help="Consumers that read everything.")
+@click.option("--brokers", default=3, show_default=True)
+@click.option("--replication", default=3, show_default=True)
+def scale_out(results: Path, **job: Any) -> None:
+    """Compute what becomes of the bridge on many ranks, from the exchanges in RESULTS (a results.json)."""
+    from lockstream.cli.terminal import print_table
+    from lockstream.contrast.extrapolate import scale_out as estimate
+    from lockstream.contrast.report.tables import experiment_table
+    from lockstream.contrast.ten_thousand_ranks import experiment, job_of, with_fits
+
+    found = experiment(estimate(with_fits(job_of(**job), _read(results).fits)))
+    table = experiment_table(found)
+    click.echo(f"{found.method}\n")
+    print_table(table.headings, table.rows)
+    click.echo(f"\n{found.finding}")
+
+
+def _read(path: Path) -> "Results":
     import msgspec
 
     from lockstream.bridge.errors import ConfigurationError
-    from lockstream.contrast.report.page import write_report
     from lockstream.contrast.results import read_results
-    from lockstream.kafka.archive.disk import writable_folder
 
     try:
-        found = read_results(results)
+        return read_results(path)
     except msgspec.DecodeError as error:
         cure = f"give it a results.json that `lockstream contrast` wrote ({error})"
-        raise ConfigurationError("RESULTS", str(results), cure) from None
-    writable_folder(out)
-    click.echo(f"report   {write_report(out, found)}")
+        raise ConfigurationError("RESULTS", str(path), cure) from None

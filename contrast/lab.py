@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstream.bridge.errors import LockstreamError
+from lockstream.contrast import ten_thousand_ranks
 from lockstream.contrast.experiments import EXPERIMENTS
+from lockstream.contrast.extrapolate import scale_out
 from lockstream.contrast.fits import hockney
 from lockstream.contrast.hybrid import experiments as three_ways
 from lockstream.contrast.machine import describe
@@ -92,6 +94,13 @@ def run_lab(rig: Rig, kafka: str, say: Say, parts: Collection[str] = PARTS) -> R
             keep(*three_ways.run(rig))
         with going_on("Little's law"):
             keep(pipeline.run(rig))
+    fits = hockney(measured)
+    if fits:
+        keep(
+            ten_thousand_ranks.experiment(
+                scale_out(ten_thousand_ranks.with_fits(ten_thousand_ranks.job_of(), fits))
+            )
+        )
     return Results(
         date=datetime.now(UTC).date().isoformat(),
         seconds=time.monotonic() - begun,
@@ -99,7 +108,7 @@ def run_lab(rig: Rig, kafka: str, say: Say, parts: Collection[str] = PARTS) -> R
         machine=machine,
         measurements=measured,
         experiments=tuple(tried),
-        fits=hockney(measured),
+        fits=fits,
         verdicts=verdicts(measured, tried),
         failures=tuple(failures),
     )

@@ -9,6 +9,45 @@ from lockstream.contrast.extrapolate import Estimate, Layout, ScaleOut
 from lockstream.contrast.results import Experiment, Fit, Outcome, Style
 
 
+def job_of(
+    *,
+    ranks: int = 10_000,
+    ranks_per_node: int = 128,
+    mebibytes: float = 1.0,
+    interval: float = 10.0,
+    nic: float = 12.5,
+    disk: float = 2.0,
+    reader: float = 0.5,
+    readers: int = 1,
+    brokers: int = 3,
+    replication: int = 3,
+) -> ScaleOut:
+    """Return a job in the units that people use: MiB per rank, GB/s; what is measured is still to be put in.
+
+    Raises
+    ------
+    ConfigurationError
+        A figure makes no sense.
+    """
+    return ScaleOut(
+        ranks=ranks,
+        ranks_per_node=ranks_per_node,
+        bytes_per_rank=int(mebibytes * 2**20),
+        interval=interval,
+        message_seconds=0.0,
+        memory_bytes_per_second=math.inf,
+        publish_seconds=0.0,
+        publish_bytes_per_second=math.inf,
+        reader_bytes_per_second=reader * 1e9,
+        readers=readers,
+        nic_bytes_per_second=nic * 1e9,
+        brokers=brokers,
+        replication=replication,
+        broker_nic_bytes_per_second=nic * 1e9,
+        broker_disk_bytes_per_second=disk * 1e9,
+    )
+
+
 def with_fits(given: ScaleOut, fits: Sequence[Fit]) -> ScaleOut:
     """Put in what was measured: ranks gathering in MPI, and a producer publishing to Kafka.
 

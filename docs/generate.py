@@ -1,15 +1,17 @@
-"""Fill the tables of the documentation from measured results: `python docs/generate.py`; `--check` only looks.
+"""Fill what is measured, and what is code, into the documentation: `python docs/generate.py`; `--check` only looks.
 
-Between `<!-- generated: NAME -->` and `<!-- end -->` a page has what `TABLES[NAME]` makes of the JSON files in
-docs/results, which the commands of this repository wrote. Nobody types a figure.
+Between `<!-- generated: NAME -->` and `<!-- end -->` a page has what is made here of the JSON files in docs/results,
+which the commands of this repository wrote. Nobody types a figure.
 """
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lockstream.contrast.patterns.side_by_side import both_styles
 from lockstream.contrast.report import tables
+from lockstream.contrast.report.words import duration
 from lockstream.contrast.results import Results, read_results
 
 DOCS = Path(__file__).parent
@@ -22,16 +24,60 @@ def filled(page: str, part: Callable[[str], str]) -> str:
     return _MARKED.sub(lambda found: f"{found[1]}{part(found[2]).strip()}\n{found[3]}", page)
 
 
-def main() -> int:
-    """Fill all pages; with ``--check`` leave them alone, and fail if one is not what the results say."""
-    stale = []
+def stale_pages() -> Iterator[tuple[Path, str]]:
+    """Yield each page that is not what it should be, and its text as it should be."""
+    contrast = read_results(RESULTS / "contrast.json")
     for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
-        new = filled(text, part)
+        new = filled(text, lambda name: _part(name, contrast))
         if new != text:
-            stale.append(page.relative_to(DOCS.parent))
-            if "--check" not in sys.argv:
-                page.write_text(new, encoding="utf-8")
-    for page in stale:
-        print(f"{page}: {'is not what docs/results says' if '--check' in sys.argv else 'filled'}")
-    return int(bool(stale) and "--check" in sys.argv)
+            yield page, new
+
+
+def _part(name: str, contrast: Results) -> str:
+    kind, _, what = name.partition(" ")
+    if kind == "code":
+        return both_styles(what)
+    if kind == "experiment":
+        found = next((one for one in contrast.experiments if one.name == what), None)
+        if found is None:
+            raise KeyError(name)
+        table = tables.experiment_table(found).markdown()
+        return f"{found.method}\n\n{table}\n\n{found.finding}\n\n{_source(contrast)}"
+    if kind == "contrast":
+        return f"{_CONTRAST[what](contrast).markdown()}\n\n{_source(contrast)}"
+    raise KeyError(name)
+
+
+_CONTRAST: dict[str, Callable[[Results], tables.Table]] = {
+    "verdicts": lambda results: tables.verdict_table(results.verdicts),
+    "latencies": lambda results: tables.summary_table(results.measurements),
+    "costs": lambda results: tables.cost_table(results.measurements),
+    "settings": lambda results: tables.dimension_table(results.measurements),
+    "fits": lambda results: tables.fit_table(results.fits),
+    "machine": tables.machine_table,
+}
+
+
+def _source(results: Results) -> str:
+    machine = results.machine
+    command = "lockstream contrast --quick" if results.is_quick else "lockstream contrast"
+    return (
+        f"<sub>`{command}`, {results.date}: {machine.processor}, {machine.cores} cores, {machine.mpi}, Kafka "
+        f"{machine.kafka}; {duration(results.seconds)}.</sub>"
+    )
+
+
+def main() -> int:
+    """Fill all pages; with ``--check`` leave them alone, and fail if one is not what the results say."""
+    only_looks = "--check" in sys.argv[1:]
+    stale = list(stale_pages())
+    for page, new in stale:
+        if not only_looks:
+            page.write_text(new, encoding="utf-8")
+        print(f"{page.relative_to(DOCS.parent)}: {'run python docs/generate.py' if only_looks else 'filled'}")
+    return int(only_looks and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -63,6 +63,24 @@ def pattern_table(measurements: Iterable[Measurement], pattern: str) -> Table:
     return Table(headings=headings, rows=rows)
 
 
+def summary_table(measurements: Iterable[Measurement]) -> Table:
+    """All exchanges between the fewest participants, at the smallest and the largest size that both styles have."""
+    pairs: dict[tuple[str, int], dict[int, dict[str, Measurement]]] = {}
+    for m in usual(measurements):
+        pairs.setdefault((m.pattern, m.participants), {}).setdefault(m.nbytes, {})[m.style] = m
+    rows = []
+    for pattern in dict.fromkeys(pattern for pattern, _ in pairs):
+        participants = min(count for name, count in pairs if name == pattern)
+        sizes = {n: pair for n, pair in pairs[pattern, participants].items() if len(pair) == len(STYLES)}
+        for nbytes in sorted({min(sizes), max(sizes)}) if sizes else []:
+            mpi, kafka = (sizes[nbytes][style].latency for style in STYLES)
+            cells = (duration(mpi.median), duration(mpi.p99), duration(kafka.median), duration(kafka.p99))
+            label = f"{pattern}, {size(nbytes)}, {participants}"
+            rows.append((label, *cells, factor(kafka.median / mpi.median)))
+    headings = ("exchange, size, participants", "MPI", "p99", "Kafka", "p99", "Kafka / MPI")
+    return Table(headings=headings, rows=rows)
+
+
 def _latency(measurement: Measurement | None) -> tuple[str, str]:
     if measurement is None:
         return "–", "–"

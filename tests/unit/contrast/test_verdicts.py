@@ -1,0 +1,50 @@
+import msgspec
+from support.findings import findings, measured
+
+from lockstream.contrast.results import Experiment, Outcome
+from lockstream.contrast.verdicts import verdicts
+
+
+def slow(**seconds: float | None) -> Experiment:
+    outcomes = tuple(
+        Outcome(subject=who, quantity="time per step of the others, one slow", value=value, unit="s")
+        for who, value in seconds.items()
+    )
+    return msgspec.structs.replace(findings().experiments[0], outcomes=outcomes)
+
+
+def used(*experiments: Experiment) -> list[str]:
+    return [verdict.use for verdict in verdicts([], experiments)]
+
+
+def test_the_figures_decide_and_not_the_name() -> None:
+    assert used(slow(MPI=0.1, Kafka=0.01)) == ["Kafka"]
+    assert used(slow(MPI=0.01, Kafka=0.1)) == ["MPI"]
+
+
+def test_what_hardly_differs_decides_nothing() -> None:
+    assert used(slow(MPI=0.1, Kafka=0.11)) == ["MPI or Kafka"]
+
+
+def test_zero_is_better_than_little() -> None:
+    assert used(slow(MPI=0.001, Kafka=0.0)) == ["Kafka"]
+
+
+def test_what_could_not_come_about_wins_nothing() -> None:
+    assert used(slow(MPI=None, Kafka=3.0)) == ["Kafka"]
+    assert used(slow(MPI=None, Kafka=None)) == []
+
+
+def test_the_reason_is_what_was_found() -> None:
+    (verdict,) = verdicts([], [slow(MPI=0.1, Kafka=0.01)])
+    assert (verdict.because, verdict.evidence) == (findings().experiments[0].finding, "slow-participant")
+
+
+def test_exchanges_are_compared_where_both_styles_were_measured() -> None:
+    pairs = [measured("all-reduce", "mpi", 2, 8), measured("all-reduce", "kafka", 2, 8)]
+    alone = measured("all-reduce", "kafka", 2, 1)
+    (verdict,) = verdicts([*pairs, alone], [])
+    assert verdict.use == "MPI"
+    assert "8 B" in verdict.because
+    assert "400×" in verdict.because
+    assert verdicts([alone], []) == ()
