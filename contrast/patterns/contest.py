@@ -17,7 +17,7 @@ from lockstream.contrast.patterns.meeting import Meeting
 from lockstream.contrast.patterns.party import USUAL, Party
 from lockstream.contrast.patterns.payload import delivered_bytes, payload
 from lockstream.contrast.patterns.race import Contestant, Race
-from lockstream.contrast.results import Measurement
+from lockstream.contrast.results import Measurement, Style
 from lockstream.contrast.rig import asked, lent_topic, reply, world
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Settings of Kafka that make the difference; those of topics with _ for the dots.
     """
 
-    style: str
+    style: Style
     dimension: str = ""
     setting: str = ""
     producer: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -80,11 +80,12 @@ def main() -> None:
         if comm.size <= len(cores):
             os.sched_setaffinity(0, {sorted(cores)[comm.rank]})
         gc.disable()  # its pauses are nobody's latency
+        meeting = Meeting(comm, len(cores))
         found: list[Measurement] = []
         for pattern, sizes in order.sizes.items():
             with contestants(comm, order, pattern, cores) as field:
                 for nbytes in sizes:
-                    found += measured(comm, Meeting(comm, len(cores)), order, field, pattern, nbytes)
+                    found += measured(meeting, order, field, pattern, nbytes)
             if comm.rank == 0:
                 print(pattern, flush=True)  # noqa: T201  to whoever waits for the answer
         if comm.rank == 0:
@@ -118,28 +119,26 @@ def _in_kafka(
 
 
 def measured(
-    comm: MPI.Intracomm, meeting: Meeting, order: Order, field: list[Contestant], pattern: str, nbytes: int
+    meeting: Meeting, order: Order, field: list[Contestant], pattern: str, nbytes: int
 ) -> Iterator[Measurement]:
     """Yield what each contestant does, in one pattern and size."""
-    race = Race(meeting, payload(pattern, nbytes, comm.rank, comm.size), field)
+    race = Race(meeting, payload(pattern, nbytes, meeting.rank, meeting.size), field)
     latencies = race.latencies(order.latency_seconds)
-    delivered = delivered_bytes(pattern, nbytes, comm.size)
+    delivered = delivered_bytes(pattern, nbytes, meeting.size)
     for way, contestant, taken in zip(order.ways, field, latencies, strict=True):
-        rates: tuple[float, float] | None = None
+        stream = None
         if nbytes in order.streamed and delivered:
-            run = race.stream(contestant, delivered, taken.median, order.stream_seconds)
-            gone = run.exchanges * delivered
-            rates = gone / run.seconds, run.cpu_seconds / gone * GIGABYTE
+            stream = race.stream(contestant, delivered, taken.median, order.stream_seconds)
         yield Measurement(
             pattern=pattern,
-            style="mpi" if way.style == "mpi" else "kafka",
+            style=way.style,
             nbytes=nbytes,
-            participants=comm.size,
+            participants=meeting.size,
             latency=taken,
             dimension=way.dimension,
             setting=way.setting,
-            bytes_per_second=rates and rates[0],
-            cpu_seconds_per_gigabyte=rates and rates[1],
+            bytes_per_second=stream and stream.nbytes / stream.seconds,
+            cpu_seconds_per_gigabyte=stream and stream.cpu_seconds / stream.nbytes * GIGABYTE,
         )
 
 

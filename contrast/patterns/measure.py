@@ -67,6 +67,13 @@ def measure(rig: Rig, say: Callable[[str], None]) -> tuple[Measurement, ...]:
     return (*found, *_raced(rig, 2, order, plan.timeout, lambda _: None))
 
 
+def crowd(participants: int, cores: int) -> str:
+    """Return what has to be known of figures that were taken with so many participants; nothing if there is room."""
+    if participants <= cores:
+        return ""
+    return f"{participants} ranks on {cores} cores take turns"
+
+
 def _raced(
     rig: Rig, participants: int, order: Order, timeout: float, say: Callable[[str], None]
 ) -> tuple[Measurement, ...]:
@@ -77,13 +84,7 @@ def _raced(
         timeout,
         lambda pattern: say(f"{pattern} between {participants}"),
     )
-    note = _note(participants, len(os.sched_getaffinity(0)))
+    note = crowd(participants, len(os.sched_getaffinity(0)))
     return tuple(
         replace(measurement, note=note) for measurement in msgspec.convert(answer, tuple[Measurement, ...])
     )
-
-
-def _note(participants: int, cores: int) -> str:
-    if participants <= cores:
-        return ""
-    return f"{participants} ranks on {cores} cores take turns"

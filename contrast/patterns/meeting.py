@@ -32,7 +32,7 @@ class Meeting:
     """
 
     def __init__(self, comm: MPI.Intracomm, cores: int) -> None:
-        self._comm = comm
+        self._comm, self.rank, self.size = comm, comm.rank, comm.size
         self._awake = AWAKE_SECONDS if comm.size <= cores else 0.0
 
     def moment(self) -> float:

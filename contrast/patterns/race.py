@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from lockstream.bridge.errors import LockstreamError
@@ -45,10 +44,11 @@ class Contestant(NamedTuple):
     helper_pid: int = 0
 
 
-class Stream(msgspec.Struct, frozen=True):
-    """Exchanges that did not wait for each other."""
+class Stream(NamedTuple):
+    """Exchanges that did not wait for each other: how many, what they brought, how long they took, what they cost."""
 
     exchanges: int
+    nbytes: int
     seconds: float
     cpu_seconds: float
 
@@ -103,10 +103,11 @@ class Race:
         """
         most = min(MOST_STREAM_EXCHANGES, max(2, MOST_STREAM_BYTES // max(1, nbytes)))
         few = min(most, max(2, round(seconds / 5 / typical)))
-        tried = self._stream(contestant, few)
+        tried = self._stream(contestant, few, nbytes)
         if tried.seconds > seconds:
             return tried
-        return self._stream(contestant, min(most, max(few, round(few * seconds / tried.seconds))))
+        many = round(few * seconds / tried.seconds)
+        return self._stream(contestant, min(most, max(few, many)), nbytes)
 
     def _turn(self, contestant: Contestant, typical: float) -> list[float]:
         """Return the seconds from the begin of exchanges until the last participant was through.
@@ -137,7 +138,7 @@ class Race:
         ]
         return in_time or taken[:1]
 
-    def _stream(self, contestant: Contestant, exchanges: int) -> Stream:
+    def _stream(self, contestant: Contestant, exchanges: int, nbytes: int) -> Stream:
         mine, got = self._payload.mine, self._payload.got
         self._prepare()
         helped = cpu_seconds(contestant.helper_pid) if contestant.helper_pid else 0.0
@@ -153,7 +154,7 @@ class Race:
         (cpu,) = self._meeting.total(worked)
         (helped,) = self._meeting.latest(helped)
         self._check()
-        return Stream(exchanges, last_left - begin, cpu + helped)
+        return Stream(exchanges, exchanges * nbytes, last_left - begin, cpu + helped)
 
     def _prepare(self) -> None:
         self._number += 1

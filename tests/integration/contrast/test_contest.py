@@ -1,6 +1,5 @@
 """Both styles race on real ranks and a real Kafka, and what comes out is whole."""
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -11,9 +10,11 @@ from lockstream.contrast.results import Measurement
 from lockstream.contrast.rig import Rig
 from lockstream.kafka.broker import BrokerInfo
 
+pytestmark = pytest.mark.timeout(400)  # three launches, on a machine that may do much else
+
 TINY = replace(
     QUICK,
-    participants=(3,),
+    participants=(2,),
     sizes=(1, 3 << 20),
     streamed=(3 << 20,),
     latency_seconds=0.01,
@@ -43,8 +44,8 @@ def found(
 def test_every_pattern_is_measured_in_both_styles(found: tuple[Measurement, ...]) -> None:
     usual = {(one.pattern, one.style, one.participants, one.nbytes) for one in found if not one.dimension}
     wanted = {
-        (pattern, style, 3, nbytes)
-        for pattern, sizes in measuring.sizes_of(TINY, 3).items()
+        (pattern, style, 2, nbytes)
+        for pattern, sizes in measuring.sizes_of(TINY, 2).items()
         for nbytes in sizes
         for style in ("mpi", "kafka")
     }
@@ -61,7 +62,7 @@ def test_what_is_streamed_has_a_rate_and_costs_processor_time_of_the_broker_too(
     found: tuple[Measurement, ...],
 ) -> None:
     large = [one for one in found if one.nbytes == 3 << 20]
-    assert {one.pattern for one in large} == set(measuring.sizes_of(TINY, 3)) - {"barrier"}
+    assert {one.pattern for one in large} == set(measuring.sizes_of(TINY, 2)) - {"barrier"}
     for one in large:
         assert one.bytes_per_second is not None, one
         assert one.cpu_seconds_per_gigabyte, one
@@ -73,11 +74,6 @@ def test_settings_are_named(found: tuple[Measurement, ...]) -> None:
     assert named == [(way.dimension, way.setting) for way in SETTINGS]
 
 
-def test_a_crowd_is_noted(found: tuple[Measurement, ...]) -> None:
-    cores = len(os.sched_getaffinity(0))
-    assert all((one.participants > cores) == bool(one.note) for one in found)
-
-
 def test_it_says_where_it_is(found: tuple[Measurement, ...], heard: list[str]) -> None:
-    assert heard[0] == "point-to-point between 3"
-    assert "barrier between 3" in heard
+    assert heard[0] == "point-to-point between 2"
+    assert "barrier between 2" in heard

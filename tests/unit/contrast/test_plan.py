@@ -3,6 +3,7 @@
 import pytest
 
 from lockstream.contrast.patterns.in_mpi import PATTERNS
+from lockstream.contrast.patterns.measure import crowd
 from lockstream.contrast.patterns.payload import delivered_bytes
 from lockstream.contrast.patterns.plan import FULL, MOST_EXCHANGE_BYTES, QUICK, SETTINGS, Plan, sizes_of
 
@@ -36,3 +37,8 @@ def test_every_dimension_has_its_usual_setting_first() -> None:
     usual = {way.dimension: way for way in reversed(SETTINGS)}
     assert list(reversed(usual)) == ["acks", "linger", "compression", "fsync"]
     assert all(not way.producer and not way.topic for way in usual.values())
+
+
+def test_more_ranks_than_cores_are_noted() -> None:
+    assert crowd(2, 2) == ""
+    assert crowd(8, 2) == "8 ranks on 2 cores take turns"
