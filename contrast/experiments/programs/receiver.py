@@ -73,7 +73,7 @@ def _read(consumer: Consumer, task: dict[str, Any], journal: IO[str]) -> dict[st
         if number == task["dies_at"]:
             os.kill(os.getpid(), signal.SIGKILL)
         if task["keeps_place"]:
-            consumer.commit(message=message, asynchronous=True)
+            consumer.commit(message=message, asynchronous=False)
         numbers.append(number)
         at.append(time.monotonic())
     return {"began": began, "at": at, "numbers": numbers, "cpu": own_cpu_seconds() - used}
