@@ -63,7 +63,9 @@ def _in_mpi(rig: Rig, steps: int) -> list[Outcome]:
 
 def _in_kafka(rig: Rig, steps: int) -> list[Outcome]:
     with rig.topic() as topic, ExitStack() as stack:
-        asked = [to_receive(rig, topic, steps, work=WORK_SECONDS) for _ in range(PARTICIPANTS)]
+        asked = [
+            to_receive(rig, topic, steps, work=WORK_SECONDS, keeps_place=True) for _ in range(PARTICIPANTS)
+        ]
         *asked_others, asked_victim = asked
         others = [stack.enter_context(rig.beside(RECEIVER, one)) for one in asked_others]
         victim = stack.enter_context(rig.beside(RECEIVER, {**asked_victim, "dies_at": steps // 2}))

@@ -31,10 +31,10 @@ def to_send(
 
 
 def to_receive(
-    rig: Rig, topic: str, messages: int, *, work: float = 0.0, group: str = "", dies_at: int = -1
+    rig: Rig, topic: str, messages: int, *, work: float = 0.0, keeps_place: bool = False
 ) -> dict[str, Any]:
-    """Return what a receiver is asked; without a name it is a group of its own."""
-    name = group or f"contrast-{uuid.uuid4().hex[:12]}"
+    """Return what a receiver is asked; each has a group of its own."""
+    name = f"contrast-{uuid.uuid4().hex[:12]}"
     return {
         "servers": rig.servers,
         "topic": topic,
@@ -42,5 +42,6 @@ def to_receive(
         "work": work,
         "last": messages - 1,
         "journal": str(rig.folder / f"{name}.journal"),
-        "dies_at": dies_at,
+        "keeps_place": keeps_place,
+        "dies_at": -1,
     }

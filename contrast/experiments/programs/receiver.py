@@ -1,8 +1,8 @@
 """Reads numbered messages from a topic of one partition, at its own pace, until the last one.
 
-Asked: servers, topic, group, work (s for each message), last (number), journal (a file), dies_at (number at which it
-kills itself, -1: never). It begins where its group has got to, or at the start. Answers: began, at (s of the machine's
-clock when each was handled), numbers, cpu (s).
+Asked: servers, topic, group, work (s for each message), last (number), journal (a file), keeps_place (whether it
+commits each message, and begins where its group has got to; else it begins at the start), dies_at (number at which it
+kills itself, -1: never). Answers: began, at (s of the machine's clock when each was handled), numbers, cpu (s).
 """
 
 import os
@@ -35,20 +35,22 @@ def main() -> None:
         fetch_wait_max_ms=20,
     )
     consumer = Consumer(config)
-    consumer.assign([_beginning(consumer, task["topic"])])
+    consumer.list_topics(task["topic"], timeout=ANSWER_SECONDS)  # connects
+    start = TopicPartition(task["topic"], 0, 0)
+    consumer.assign([_kept_place(consumer, start) if task["keeps_place"] else start])
     say_ready()
     with Path(task["journal"]).open("a", encoding="ascii") as journal:
         reply(_read(consumer, task, journal))
     consumer.close()
 
 
-def _beginning(consumer: Consumer, topic: str) -> TopicPartition:
+def _kept_place(consumer: Consumer, start: TopicPartition) -> TopicPartition:
     """Return where the group has got to, or the start; whoever keeps the groups' places may just be starting."""
     limit = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            (place,) = consumer.committed([TopicPartition(topic, 0)], timeout=ANSWER_SECONDS)
-            return TopicPartition(topic, 0, max(place.offset, 0))  # negative: it has no place yet
+            (place,) = consumer.committed([start], timeout=ANSWER_SECONDS)
+            return place if place.offset >= 0 else start
         except KafkaException:  # librdkafka calls none of these errors worth repeating
             if time.monotonic() > limit:
                 raise
@@ -70,7 +72,8 @@ def _read(consumer: Consumer, task: dict[str, Any], journal: IO[str]) -> dict[st
         note(journal, number)
         if number == task["dies_at"]:
             os.kill(os.getpid(), signal.SIGKILL)
-        consumer.commit(message=message, asynchronous=True)
+        if task["keeps_place"]:
+            consumer.commit(message=message, asynchronous=False)
         numbers.append(number)
         at.append(time.monotonic())
     return {"began": began, "at": at, "numbers": numbers, "cpu": own_cpu_seconds() - used}
