@@ -94,19 +94,28 @@ def report(results: Path, out: Path) -> None:
     "--disk", default=2.0, show_default=True, help="GB/s that a broker's disk takes in the long run."
 )
 @click.option(
-    "--reader", default=0.5, show_default=True, help="GB/s that one consumer takes from a partition."
+    "--reader", default=0.25, show_default=True, help="GB/s that one consumer takes from a partition."
 )
 @click.option("--readers", default=1, show_default=True, help="Consumers that read everything.")
 @click.option("--brokers", default=3, show_default=True)
 @click.option("--replication", default=3, show_default=True)
-def scale_out(results: Path, **job: Any) -> None:
+def scale_out(results: Path, mebibytes: float, nic: float, disk: float, reader: float, **job: Any) -> None:
     """Compute what becomes of the bridge on many ranks, from the exchanges in RESULTS (a results.json)."""
     from lockstream.cli.terminal import print_table
     from lockstream.contrast.extrapolate import scale_out as estimate
     from lockstream.contrast.report.tables import experiment_table
-    from lockstream.contrast.ten_thousand_ranks import experiment, job_of, with_fits
+    from lockstream.contrast.ten_thousand_ranks import experiment, with_fits
 
-    found = experiment(estimate(with_fits(job_of(**job), _read(results).fits)))
+    given = with_fits(
+        _read(results).fits,
+        bytes_per_rank=int(mebibytes * 2**20),
+        nic_bytes_per_second=nic * 1e9,
+        broker_nic_bytes_per_second=nic * 1e9,
+        broker_disk_bytes_per_second=disk * 1e9,
+        reader_bytes_per_second=reader * 1e9,
+        **job,
+    )
+    found = experiment(estimate(given))
     table = experiment_table(found)
     click.echo(f"{found.method}\n")
     print_table(table.headings, table.rows)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstream.bridge.errors import LockstreamError
-from lockstream.contrast import ten_thousand_ranks
 from lockstream.contrast.experiments import EXPERIMENTS
 from lockstream.contrast.extrapolate import scale_out
 from lockstream.contrast.fits import hockney
@@ -18,6 +17,7 @@ from lockstream.contrast.patterns.measure import measure
 from lockstream.contrast.pipeline import experiment as pipeline
 from lockstream.contrast.results import Experiment, Failure, Measurement, Results
 from lockstream.contrast.rig import Rig
+from lockstream.contrast.ten_thousand_ranks import JOB, experiment, with_fits
 from lockstream.contrast.verdicts import verdicts
 from lockstream.kafka.broker import embedded_broker
 
@@ -79,16 +79,16 @@ def run_lab(rig: Rig, kafka: str, say: Say, parts: Collection[str] = PARTS) -> R
 
     def keep(*found: Experiment) -> None:
         tried.extend(found)
-        for experiment in found:
-            say(f"{experiment.title}: {experiment.finding}")
+        for one in found:
+            say(f"{one.title}: {one.finding}")
 
     if "exchanges" in parts:
         with going_on("exchanges"):
             measured = measure(rig, say)
     if "experiments" in parts:
-        for experiment in EXPERIMENTS:
-            with going_on(experiment.__module__.rpartition(".")[2]):
-                keep(experiment(rig))
+        for tried_out in EXPERIMENTS:
+            with going_on(tried_out.__module__.rpartition(".")[2]):
+                keep(tried_out(rig))
     if "ways" in parts:
         with going_on("three ways"):
             keep(*three_ways.run(rig))
@@ -96,11 +96,7 @@ def run_lab(rig: Rig, kafka: str, say: Say, parts: Collection[str] = PARTS) -> R
             keep(pipeline.run(rig))
     fits = hockney(measured)
     if fits:
-        keep(
-            ten_thousand_ranks.experiment(
-                scale_out(ten_thousand_ranks.with_fits(ten_thousand_ranks.job_of(), fits))
-            )
-        )
+        keep(experiment(scale_out(with_fits(fits, **JOB))))
     return Results(
         date=datetime.now(UTC).date().isoformat(),
         seconds=time.monotonic() - begun,

@@ -1,56 +1,34 @@
 """The estimate for ten thousand ranks as an experiment, from the fits of this machine."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lockstream.bridge.errors import ConfigurationError
 from lockstream.contrast.extrapolate import Estimate, Layout, ScaleOut
 from lockstream.contrast.results import Experiment, Fit, Outcome, Style
 
-
-def job_of(
-    *,
-    ranks: int = 10_000,
-    ranks_per_node: int = 128,
-    mebibytes: float = 1.0,
-    interval: float = 10.0,
-    nic: float = 12.5,
-    disk: float = 2.0,
-    reader: float = 0.5,
-    readers: int = 1,
-    brokers: int = 3,
-    replication: int = 3,
-) -> ScaleOut:
-    """Return a job in the units that people use: MiB per rank, GB/s; what is measured is still to be put in.
-
-    Raises
-    ------
-    ConfigurationError
-        A figure makes no sense.
-    """
-    return ScaleOut(
-        ranks=ranks,
-        ranks_per_node=ranks_per_node,
-        bytes_per_rank=int(mebibytes * 2**20),
-        interval=interval,
-        message_seconds=0.0,
-        memory_bytes_per_second=math.inf,
-        publish_seconds=0.0,
-        publish_bytes_per_second=math.inf,
-        reader_bytes_per_second=reader * 1e9,
-        readers=readers,
-        nic_bytes_per_second=nic * 1e9,
-        brokers=brokers,
-        replication=replication,
-        broker_nic_bytes_per_second=nic * 1e9,
-        broker_disk_bytes_per_second=disk * 1e9,
-    )
+JOB: Mapping[str, Any] = {
+    "ranks": 10_000,
+    "bytes_per_rank": 1 << 20,
+    "interval": 10.0,
+    "reader_bytes_per_second": 250e6,
+}
+"""A job to speak of; nobody has measured it."""
 
 
-def with_fits(given: ScaleOut, fits: Sequence[Fit]) -> ScaleOut:
-    """Put in what was measured: ranks gathering in MPI, and a producer publishing to Kafka.
+def with_fits(fits: Sequence[Fit], **job: Any) -> ScaleOut:
+    """Describe a job by what was measured, gathering in MPI and publishing to Kafka, and by what is given.
 
+    Parameters
+    ----------
+    fits
+        Of this machine.
+    job
+        All other parameters of `ScaleOut`, e.g. ``**JOB``; those that are measured may be given, too.
+
+    Notes
+    -----
     A gather among p ranks has p - 1 messages at its root, each of which costs alpha / (p - 1) and comes in at
     (p - 1) / beta. Where two fits divide the sizes between them, alpha is that of the smaller messages and beta that of
     the larger ones. Of several numbers of participants the largest counts.
@@ -63,13 +41,13 @@ def with_fits(given: ScaleOut, fits: Sequence[Fit]) -> ScaleOut:
     small, large = _fits(fits, "gather", "mpi")
     brief, bulk = _fits(fits, "point-to-point", "kafka")
     senders = small.participants - 1
-    return replace(
-        given,
-        message_seconds=small.alpha / senders,
-        memory_bytes_per_second=senders / large.beta if large.beta else math.inf,
-        publish_seconds=brief.alpha,
-        publish_bytes_per_second=1 / bulk.beta if bulk.beta else math.inf,
-    )
+    measured = {
+        "message_seconds": small.alpha / senders,
+        "memory_bytes_per_second": senders / large.beta if large.beta else math.inf,
+        "publish_seconds": brief.alpha,
+        "publish_bytes_per_second": 1 / bulk.beta if bulk.beta else math.inf,
+    }
+    return ScaleOut(**{**measured, **job})
 
 
 def _fits(fits: Sequence[Fit], pattern: str, style: Style) -> tuple[Fit, Fit]:
@@ -98,8 +76,8 @@ def experiment(estimate: Estimate) -> Experiment:
         f"each per frame, {given.interval:g} s from frame to frame. A message costs "
         f"{given.message_seconds * 1e6:.3g} µs, memory takes {_rate(given.memory_bytes_per_second)}, a publisher "
         f"{_rate(given.publish_bytes_per_second)}, a node's NIC {_rate(given.nic_bytes_per_second)}, a broker's disk "
-        f"{_rate(given.broker_disk_bytes_per_second)}; {given.replication} replicas, {given.readers} to read it, at "
-        f"most {given.tolerance:.0%} may be lost to it.",
+        f"{_rate(given.broker_disk_bytes_per_second)}; {given.replication} replicas, {given.readers} to read it at "
+        f"{_rate(given.reader_bytes_per_second)} per partition, at most {given.tolerance:.0%} may be lost to it.",
         outcomes=tuple(outcome for name, found in layouts.items() for outcome in _outcomes(name, found)),
         finding=f"One bridge adds {estimate.one.cost:.1%} to the time from frame to frame, mostly by its "
         f"{estimate.one.bottleneck}; it can carry {_ranks(estimate.most_ranks)}. {_cure(estimate)} Kafka needs "

@@ -46,10 +46,9 @@ def test_a_killed_analysis_and_its_repair(rig: Rig, way: type[Way]) -> None:
 @pytest.mark.drill
 @pytest.mark.timeout(600)
 def test_all_experiments(rig: Rig) -> None:
-    paced = Plan(rows=33, columns=20, workers=2, steps=40, every=2, pace=0.01)
-    sizes = Sizes(
-        rounds=2, fast=msgspec.structs.replace(PLAN, crash_at=0), paced=paced, crash_at=6, join_after=2
-    )
+    paced = Plan(rows=33, columns=20, workers=2, steps=20, every=2, pace=0.02)
+    fast = msgspec.structs.replace(PLAN, crash_at=0)
+    sizes = Sizes(rounds=1, fast=fast, paced=paced, slow_frames=15, crash_at=6, join_after=2)
     solution, slow, crashed, added = measured(rig, sizes)
     for way in (way.name for way in WAYS):
         assert solution.value(way, "frames as in a serial run") == PLAN.frames
@@ -59,7 +58,6 @@ def test_all_experiments(rig: Rig) -> None:
         assert crashed.value(way, "simulation finished") == (way != "all MPI")
     assert slow.value("all MPI", "frames left when the simulation ended") <= IN_FLIGHT
     assert slow.value("bridge", "frames left when the simulation ended") > IN_FLIGHT
-    assert slow.value("all Kafka", "frames left when the simulation ended") > IN_FLIGHT
     assert added.value("all MPI", "of these analysed by it") == 0
     for way in ("all Kafka", "bridge"):
         assert added.value(way, "of these analysed by it") > 0

@@ -12,7 +12,7 @@ from lockstream.bridge.errors import ConfigurationError
 from lockstream.contrast import extrapolate
 from lockstream.contrast.extrapolate import ScaleOut, brokers_needed, layout, scale_out
 from lockstream.contrast.results import Fit, FitPoint, Style
-from lockstream.contrast.ten_thousand_ranks import experiment, with_fits
+from lockstream.contrast.ten_thousand_ranks import JOB, experiment, with_fits
 
 HAND = ScaleOut(
     ranks=4,
@@ -160,15 +160,17 @@ FITS = (
 
 
 def test_alpha_is_that_of_small_messages_beta_that_of_large_ones_of_the_most_participants() -> None:
-    found = with_fits(BIG, FITS)
+    found = with_fits(FITS, **JOB, readers=2)
     assert (found.message_seconds, found.publish_seconds) == (1e-6, 3e-3)
     assert found.memory_bytes_per_second == pytest.approx(5e9)
     assert found.publish_bytes_per_second == pytest.approx(5e8)
+    assert (found.ranks, found.readers) == (10_000, 2)
+    assert with_fits(FITS, **JOB, message_seconds=5e-6).message_seconds == 5e-6
 
 
 def test_fits_that_are_not_there_are_named() -> None:
     with pytest.raises(ConfigurationError, match=r"point-to-point in kafka.*was not measured"):
-        with_fits(BIG, FITS[:3])
+        with_fits(FITS[:3], **JOB)
 
 
 def test_the_sentence_follows_from_the_figures() -> None:

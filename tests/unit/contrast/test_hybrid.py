@@ -8,9 +8,11 @@ import pytest
 
 from lockstream.contrast.hybrid import findings
 from lockstream.contrast.hybrid.analysis import Analyst, Result, digest, examine
+from lockstream.contrast.hybrid.frames_kafka import BandsToFrames
 from lockstream.contrast.hybrid.journal import Journal, read_journal
 from lockstream.contrast.hybrid.serial import serial_results
 from lockstream.contrast.hybrid.workflow import Array, Band, Plan
+from lockstream.kafka.log import Record
 
 PLAN = Plan(rows=25, columns=12, workers=3, steps=12, every=4)
 
@@ -55,7 +57,7 @@ def test_an_entry_whose_writer_was_killed_in_it_is_taken_away(tmp_path: Path) ->
     with Journal(path, Result) as journal:
         journal.write(entry)
     whole = path.read_bytes()
-    path.write_bytes(whole + whole[:-5])
+    path.write_bytes(whole + b'{"step": 8' + b" " * len(whole))
     assert read_journal(path, Result) == [entry]
     with Journal(path, Result) as journal:
         journal.write(entry)
@@ -72,6 +74,41 @@ def test_an_analyst_that_comes_back_goes_on_behind_its_last_result(tmp_path: Pat
         second.take(12, frame, resume=9)
         assert second.is_done
     assert [(r.step, r.resume) for r in read_journal(tmp_path / "results", Result)] == [(4, 7), (12, 9)]
+
+
+def log_of_bands(plan: Plan) -> list[Record]:
+    """What workers write who are up to a frame apart: the last worker is late by one band."""
+    bands = [
+        (step, worker, np.full(plan.columns * (stop - first), float(step + worker)))
+        for step in range(plan.every, plan.steps + 1, plan.every)
+        for worker in range(plan.workers)
+        for first, stop in [plan.band(worker)]
+    ]
+    for place in range(plan.workers - 1, len(bands) - 1, plan.workers):
+        bands[place], bands[place + 1] = bands[place + 1], bands[place]
+    return [
+        Record("frames", 0, offset, [("step", b"%d" % step), ("worker", b"%d" % worker)], rows.tobytes())
+        for offset, (step, worker, rows) in enumerate(bands)
+    ]
+
+
+def test_bands_become_frames_whenever_the_reader_is_killed() -> None:
+    log = log_of_bands(PLAN)
+    for killed_after in range(len(log) + 1):
+        first, resume, steps = BandsToFrames(PLAN, 0), 0, []
+        for record in log[:killed_after]:
+            if (whole := first.add(record)) is not None:
+                steps.append(whole[0])
+                resume = first.resume(record.offset + 1)
+        second = BandsToFrames(PLAN, steps[-1] if steps else 0)
+        for record in log[resume:]:
+            if (whole := second.add(record)) is not None:
+                step, frame = whole
+                steps.append(step)
+                for worker in range(PLAN.workers):
+                    assert (frame[slice(*PLAN.band(worker))] == step + worker).all()
+        assert steps == [4, 8, 12]
+        assert second.resume(len(log)) == len(log)
 
 
 WAYS = ("all MPI", "all Kafka", "bridge")
