@@ -47,7 +47,14 @@ def test_a_streaming_run_is_timed_drawn_and_traced(
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "| publish |" in shown.stdout
     found = json.loads((out / "report.json").read_text())
-    assert {phase["name"] for phase in found["phases"]} >= {"compute", "halo", "gather", "publish", "wait"}
+    assert {phase["name"] for phase in found["phases"]} >= {
+        "compute",
+        "halo",
+        "gather",
+        "publish",
+        "stall",
+        "wait",
+    }
     assert sum(phase["share"] for phase in found["phases"]) == pytest.approx(1)
     assert sum(phase["path_seconds"] for phase in found["phases"]) == pytest.approx(found["seconds"])
     for rank in (0, 1):
