@@ -1,5 +1,6 @@
 """Scaling: what is put into made-up measurements is found in them."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -195,7 +196,7 @@ def test_more_ranks_than_cores_and_a_busy_machine_are_warned_of() -> None:
     assert "left out of the fit" in shared
     streaming = warnings_about(plan(is_streaming=True), 2, 0.1, points)
     assert "no core of its own" in streaming[1]
-    assert "load 3" in warnings_about(plan(), 2, 3, points)[-1]
+    assert "load 3.0" in warnings_about(plan(), 2, 3, points)[-1]
 
 
 TOML = """
@@ -240,3 +241,12 @@ def test_a_run_that_fails_shows_what_it_said_and_one_that_hangs_is_ended() -> No
         run_to_end(["sh", "-c", "exit 2"], 30)
     with pytest.raises(RunFailed, match=r"did not end within 0\.2 s"):
         run_to_end(["sleep", "60"], 0.2)
+
+
+def test_who_is_told_to_end_leaves_no_run_behind(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(SystemExit) as left:
+        run_to_end(["sh", "-c", f"echo $$ > {pid}; kill -TERM {os.getpid()}; exec sleep 60"], 30)
+    assert left.value.code == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
