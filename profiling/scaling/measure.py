@@ -139,11 +139,12 @@ def run_to_end(command: Sequence[str], timeout: float) -> None:
 @contextmanager
 def _ended(command: Sequence[str], out: int) -> Iterator[subprocess.Popen[bytes]]:
     """Lend a process that is ended with the block, and with us: who is told to end raises like any other error."""
-    before = signal.signal(signal.SIGTERM, _leave)
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
     )
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        signal.signal(signal.SIGTERM, _leave)
         yield process
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,12 +1,15 @@
 """Scaling: what is put into made-up measurements is found in them."""
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.waiting import wait_until
 
 from lockstream.bridge.errors import ConfigurationError, UserError
 from lockstream.cli.scaling import parse_ranks
@@ -244,9 +247,17 @@ def test_a_run_that_fails_shows_what_it_said_and_one_that_hangs_is_ended() -> No
 
 
 def test_who_is_told_to_end_leaves_no_run_behind(tmp_path: Path) -> None:
-    pid = tmp_path / "pid"
+    pid, before = tmp_path / "pid", signal.getsignal(signal.SIGTERM)
+
+    def tell() -> None:
+        wait_until(lambda: pid.exists() and signal.getsignal(signal.SIGTERM) != before)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
     with pytest.raises(SystemExit) as left:
-        run_to_end(["sh", "-c", f"echo $$ > {pid}; kill -TERM {os.getpid()}; exec sleep 60"], 30)
-    assert left.value.code == 143
+        run_to_end(["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"], 50)
+    teller.join(10)
+    assert (left.value.code, signal.getsignal(signal.SIGTERM)) == (143, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
