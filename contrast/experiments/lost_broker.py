@@ -112,7 +112,8 @@ def _topic(cluster: "Cluster") -> str:
     name = f"contrast.{uuid.uuid4().hex[:12]}"
     config = {"min.insync.replicas": "2"}
     new = NewTopic(name, num_partitions=1, replica_assignment=[list(cluster.nodes)], config=config)
-    _admin(cluster).create_topics([new], operation_timeout=30)[name].result(60)
+    admin = _admin(cluster)  # has to live until the answer is here
+    admin.create_topics([new], operation_timeout=30)[name].result(60)
     return name
 
 
