@@ -8,7 +8,9 @@ from typing import ClassVar, Self
 
 import msgspec
 
+from lockstream.bridge.client import admin_client
 from lockstream.bridge.errors import LockstreamError
+from lockstream.bridge.messages import run_topic
 from lockstream.contrast.hybrid.analysis import Result
 from lockstream.contrast.hybrid.journal import read_journal
 from lockstream.contrast.hybrid.task import READY_SECONDS, Published, Simulated, Task
@@ -231,9 +233,6 @@ class Bridge(Way):
 
     def _forget_run(self) -> None:
         """Take the run's topic away, if it came to be there."""
-        from lockstream.bridge.client import admin_client
-        from lockstream.bridge.messages import run_topic
-
         admin, topic = admin_client({"bootstrap.servers": self._rig.servers}), run_topic(self._run)
         if topic in admin.list_topics(timeout=30).topics:
             admin.delete_topics([topic], operation_timeout=30)[topic].result(60)

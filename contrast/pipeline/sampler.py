@@ -44,9 +44,8 @@ def _sample(task: Task, consumer: Consumer) -> list[Sample]:
         began, before = time.time(), [gauges.get(name) for name in LOCAL]
         _, end = consumer.get_watermark_offsets(partition, timeout=PATIENCE_SECONDS)
         ended, after = time.time(), [gauges.get(name) for name in LOCAL]
-        logged = min(
-            (end - 1) // per_step, task.all_steps
-        )  # run-started is before them, run-ended behind them
+        # Before the steps there is run-started, behind them run-ended.
+        logged = min((end - 1) // per_step, task.all_steps)
         published, begun, done = ((a + b) / 2 for a, b in zip(before, after, strict=True))
         samples.append(Sample((began + ended) / 2, published, logged, begun, done))
     return samples
