@@ -92,7 +92,7 @@ def test_a_job_with_its_own_kafka_goes_on_with_the_same_log(jobs: Jobs, slurm: S
     assert processes_of(job) == []
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(900)
 def test_a_job_with_three_brokers_goes_on_with_the_same_three_logs(
     jobs: Jobs, slurm: Slurm, run_id: str
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_job_with_three_brokers_goes_on_with_the_same_three_logs(
     assert places == ["n1", "n2", "n1"]
     assert copies(kept / "meeting", f"job-{job}") == [1, 2, 3]
     jobs.interrupt(job)
-    jobs.completes(job, 300)
+    jobs.completes(job, 500)
     output = jobs.output(job)
     assert re.search(r"attempt 1, from step [1-9]\d* on", output), output
     assert "nothing lost, duplicated or torn" in output
