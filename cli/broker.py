@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lockstream.bridge.errors import ConfigurationError
 from lockstream.cli.terminal import fetch_progress, signals_interrupt, size
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from lockstream.kafka.broker import BrokerInfo, BrokerStatus
+
+_LOOPBACK = "127.0.0.1"
+_OPEN = (
+    "warning: Kafka listens on {host} with neither encryption nor authentication: whoever reaches that address can "
+    "read, change and delete everything. On a cluster's private network only."
+)
 
 _folder = click.option(
     "--dir",
@@ -21,7 +30,7 @@ _folder = click.option(
 
 @click.group()
 def broker() -> None:
-    """Start, stop and look at the embedded Kafka: one node on this machine, no Docker, no root."""
+    """Start, stop and look at the embedded Kafka: on this machine, no Docker, no root."""
 
 
 @broker.command()
@@ -33,16 +42,48 @@ def broker() -> None:
 )
 @click.option("--heap", default="512m", show_default=True, help="The JVM's largest heap.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop the broker on SIGTERM or Ctrl-C.")
-def start(directory: Path | None, port: int | None, heap: str, foreground: bool) -> None:
+@click.option(
+    "--host",
+    default=_LOOPBACK,
+    show_default=True,
+    help="Listen on this interface: the name or address by which others reach it, on a private network only.",
+)
+@click.option(
+    "--cluster",
+    "meeting",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Be one node of a cluster, whose nodes find each other in this shared folder; with --foreground.",
+)
+@click.option(
+    "--node", "number", type=int, help="Which node of the cluster: 1, 2 or 3; each has its own --dir."
+)
+@click.option("--of", "size", type=int, default=3, show_default=True, help="How many nodes the cluster has.")
+def start(
+    directory: Path | None,
+    port: int | None,
+    heap: str,
+    foreground: bool,
+    host: str,
+    meeting: Path | None,
+    number: int | None,
+    size: int,
+) -> None:
     """Start the broker and return when it serves clients; a later start continues with the same data."""
     from lockstream.kafka import broker as embedded
 
-    if foreground:
-        _serve(directory, port, heap)
-        return
-    with signals_interrupt(), fetch_progress() as progress:
-        info = embedded.start(directory, port=port, heap=heap, progress=progress)
-    _announce(info)
+    if host not in (_LOOPBACK, "localhost"):
+        click.echo(_OPEN.format(host=host), err=True)
+    with fetch_progress() as progress:
+        if meeting is not None:
+            _check_node(directory, port, number, foreground)
+            seat = embedded.Seat(folder=meeting, number=number or 0, size=size)
+            _serve(embedded.embedded_node(directory, seat, host=host, heap=heap, progress=progress))
+        elif foreground:
+            _serve(embedded.embedded_broker(directory, port=port, host=host, heap=heap, progress=progress))
+        else:
+            with signals_interrupt():
+                info = embedded.start(directory, port=port, host=host, heap=heap, progress=progress)
+            _announce(info)
 
 
 @broker.command()
@@ -94,16 +135,26 @@ def fetch() -> None:
     click.echo(f"All that the broker needs is in {folder}.")
 
 
-def _serve(directory: Path | None, port: int | None, heap: str) -> None:
+def _check_node(directory: Path | None, port: int | None, number: int | None, foreground: bool) -> None:
+    """Refuse what does not go with a node of a cluster."""
+    if number is None or directory is None:
+        raise ConfigurationError(
+            "--cluster", "without --node or --dir", "say which node this is, and give it a folder of its own"
+        )
+    if port is not None:
+        raise ConfigurationError("--port", port, "the nodes of a cluster take free ports and tell each other")
+    if not foreground:
+        raise ConfigurationError(
+            "--cluster", "without --foreground", "add --foreground: a node stays with its job"
+        )
+
+
+def _serve(broker: "AbstractContextManager[BrokerInfo]") -> None:
     """Run the broker until we are told to end, or it ends."""
     from lockstream.kafka import broker as embedded
 
     try:
-        with (
-            signals_interrupt(),
-            fetch_progress() as progress,
-            embedded.embedded_broker(directory, port=port, heap=heap, progress=progress) as info,
-        ):
+        with signals_interrupt(), broker as info:
             _announce(info)
             embedded.wait(info)
     except KeyboardInterrupt:

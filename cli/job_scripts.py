@@ -10,6 +10,7 @@ from lockstream.bridge.errors import ConfigurationError
 TEMPLATES = Path(__file__).with_name("sbatch")
 SCRIPTS = tuple(sorted(path.stem for path in TEMPLATES.glob("*.sbatch")))
 LAUNCHERS = ("srun", "mpirun")
+BROKERS = (1, 3)
 
 _LONGEST_WARNING = 300  # s, of the default
 _COMMENTS = 32  # column
@@ -39,6 +40,8 @@ class Site:
         What is run if the script is submitted without an argument; empty: nothing, it must have one.
     launcher
         "srun" or "mpirun".
+    brokers
+        How many of them, 1 or 3, where Kafka runs in the job.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class Site:
     account: str = ""
     config: str = ""
     launcher: str = "srun"
+    brokers: int = 1
 
     def __post_init__(self) -> None:
         if self.nodes < 1:
@@ -62,6 +66,8 @@ class Site:
             raise ConfigurationError(
                 "--ntasks", self.ntasks, f"give each of the {self.nodes} nodes one at least"
             )
+        if self.brokers not in BROKERS:
+            raise ConfigurationError("--brokers", self.brokers, "take 1, or 3: of two, neither may be lost")
         limit = seconds(self.time)
         if self.warning is not None and not 0 < self.warning < limit:
             raise ConfigurationError("--warning", self.warning, f"it must lie within the {limit} s of --time")
@@ -122,6 +128,7 @@ def _values(site: Site) -> dict[str, str]:
         "WARNING": "\n".join(alone),
         "CONFIG": shlex.quote(site.config),
         "LAUNCHER": site.launcher,
+        "BROKERS": str(site.brokers),
     }
 
 

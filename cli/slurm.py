@@ -39,9 +39,19 @@ def slurm() -> None:
     show_default=True,
     help="inside: a broker and an archiver in the job itself.",
 )
+@click.option(
+    "--brokers", type=int, default=_DEFAULT.brokers, show_default=True, help="Inside the job: 1 or 3."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A new file. Default: the terminal.")
 def render_script(
-    script: str, kafka: str, output: Path | None, nodes: int, ntasks: int, warning: int | None, **names: str
+    script: str,
+    kafka: str,
+    output: Path | None,
+    nodes: int,
+    ntasks: int,
+    warning: int | None,
+    brokers: int,
+    **names: str,
 ) -> None:
     """Write a job script: a simulation, an ensemble of them, or a workflow of simulation, archiver and analysis.
 
@@ -51,11 +61,13 @@ def render_script(
         raise ConfigurationError(
             "--kafka", kafka, f"{script} needs one that all its runs and nodes reach: external"
         )
+    if kafka != "inside" and brokers != _DEFAULT.brokers:
+        raise ConfigurationError("--brokers", brokers, "add --kafka inside: it is for a Kafka in the job")
     if script == "workflow" and names["launcher"] != "srun":
         raise ConfigurationError(
             "--launcher", names["launcher"], "only srun starts a part of a heterogeneous job"
         )
-    site = Site(nodes=nodes, ntasks=ntasks, warning=warning, **names)
+    site = Site(nodes=nodes, ntasks=ntasks, warning=warning, brokers=brokers, **names)
     text = render("simulate-with-kafka" if kafka == "inside" else script, site)
     if output is None:
         click.echo(text, nl=False)

@@ -5,3 +5,4 @@ case ${LAUNCH:-@LAUNCHER@} in
     mpirun) launch=(mpirun -n "$SLURM_NTASKS") ;;
     *) fail "LAUNCH is '$LAUNCH'; it must be srun or mpirun" ;;
 esac
+export TERM=dumb                    # Open MPI's mpirun gives ranks a terminal, where the output is a file

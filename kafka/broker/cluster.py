@@ -76,8 +76,7 @@ class Cluster:
     @property
     def bootstrap_servers(self) -> str:
         """What clients set: every node, also one that is away."""
-        membership, _ = self._seats[1].meet(limit=0)
-        return membership.bootstrap_servers
+        return self._seats[1].meet(limit=0).membership.bootstrap_servers
 
     def is_up(self, number: int) -> bool:
         """Whether that node's process runs."""
@@ -105,11 +104,12 @@ class Cluster:
                 self._folders[number].prepare()
                 starting.enter_context(self._folders[number].starting())
                 take_seat(self._folders[number], self._seats[number], LOOPBACK)
-            memberships = {number: self._seats[number].meet() for number in self.nodes}
-            for number, (membership, cluster_id) in memberships.items():
+            met = {number: seat.meet() for number, seat in self._seats.items()}
+            for number, (membership, cluster_id, _) in met.items():
                 self._running[number] = spawn(self._folders[number], membership, cluster_id, self._manner)
-            for number, (membership, _) in memberships.items():
-                await_service(self._folders[number], self._running[number], membership)
+                self._seats[number].take(membership.address, cluster_id, is_formatted=True)
+            for number in self.nodes:
+                await_service(self._folders[number], self._running[number], met[number].membership)
 
     def stop_all(self) -> None:
         """End all nodes that run, in good order: at once, because the last one alone could not hand over."""

@@ -18,7 +18,7 @@ from lockstream.kafka.broker.membership import Address, Membership
 from lockstream.kafka.broker.ports import LOOPBACK, check_host, choose_port, free_port
 from lockstream.kafka.broker.process import ProcessIdentity
 from lockstream.kafka.broker.properties import Detour, server_properties
-from lockstream.kafka.broker.readiness import wait_until_ready
+from lockstream.kafka.broker.readiness import wait_for_majority, wait_until_ready
 from lockstream.kafka.broker.state import Running, Settings, StateFolder
 from lockstream.kafka.broker.storage import format_storage, new_cluster_id
 
@@ -80,8 +80,13 @@ def launch_node(folder: StateFolder, manner: Manner, seat: Seat, host: str = LOO
     folder.prepare()
     with folder.starting():
         take_seat(folder, seat, host)
-        membership, cluster_id = seat.meet()
+        membership, cluster_id, is_newcomer = seat.meet()
+        # One without data must not help to choose a leader: with one that lags behind it would be the majority.
+        if is_newcomer and not wait_for_majority(membership, cluster_id, _START_LIMIT):
+            problem = f"the nodes that have the cluster's data did not serve it within {_START_LIMIT:.0f} s"
+            raise BrokerFailed(problem, folder.log, [])
         running = spawn(folder, membership, cluster_id, manner)
+        seat.take(membership.address, cluster_id, is_formatted=True)
         await_service(folder, running, membership)
     return running
 

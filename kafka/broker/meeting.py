@@ -9,6 +9,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +37,24 @@ class _Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     address: Address
     cluster_id: str
     is_formatted: bool
+
+
+class Met(NamedTuple):
+    """What a node knows after the meeting.
+
+    Parameters
+    ----------
+    membership
+        The nodes, and this one among them.
+    cluster_id
+        What they agreed upon.
+    is_newcomer
+        Whether others have the cluster's data and this node has not.
+    """
+
+    membership: Membership
+    cluster_id: str
+    is_newcomer: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +97,8 @@ class Seat:
             cure = "give --cluster a folder that all nodes may write"
             raise UnusableFolder(self.folder, str(error.strerror), cure) from error
 
-    def meet(self, limit: float = LIMIT) -> tuple[Membership, str]:
-        """Wait until all nodes are there; return this one among them, and the id of their cluster.
+    def meet(self, limit: float = LIMIT) -> Met:
+        """Wait until all nodes are there.
 
         Raises
         ------
@@ -101,7 +120,8 @@ class Seat:
                 self.folder, problem, "give each node its own --dir, or begin with empty ones"
             )
         membership = Membership(number=self.number, addresses=[card.address for card in cards])
-        return membership, known.pop() if known else cards[0].cluster_id
+        is_newcomer = bool(known) and not cards[self.number - 1].is_formatted
+        return Met(membership, known.pop() if known else cards[0].cluster_id, is_newcomer)
 
     @property
     def _numbers(self) -> range:

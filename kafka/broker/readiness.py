@@ -5,9 +5,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lockstream.kafka.broker.membership import Membership
 from lockstream.kafka.broker.process import ProcessIdentity
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]
 
 _PAUSE = 0.02  # s between two tries
 _INIT_PRODUCER_ID = 22  # Kafka's API key
@@ -40,6 +44,21 @@ def wait_until_ready(
     )
 
 
+def wait_for_majority(membership: Membership, cluster_id: str, timeout: float) -> bool:
+    """Wait until most nodes of a cluster serve it, whichever they are; tell whether they did."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        metadata = _metadata(membership.bootstrap_servers)
+        if (
+            metadata
+            and metadata.cluster_id == cluster_id
+            and 2 * len(metadata.brokers) > len(membership.addresses)
+        ):
+            return True
+        time.sleep(_PAUSE)
+    return False
+
+
 def _listens(place: tuple[str, int]) -> bool:
     try:
         socket.create_connection(place, timeout=1).close()
@@ -50,18 +69,21 @@ def _listens(place: tuple[str, int]) -> bool:
 
 def _knows_itself(place: tuple[str, int], number: int, cluster_id: str) -> bool:
     """Tell whether a client gets metadata with this very broker in it."""
+    metadata = _metadata(f"{place[0]}:{place[1]}")
+    return metadata is not None and number in metadata.brokers and metadata.cluster_id == cluster_id
+
+
+def _metadata(servers: str) -> "ClusterMetadata | None":
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
     quiet = logging.getLogger(f"{__name__}.client")
     quiet.setLevel(logging.CRITICAL)  # that it cannot connect at first is what we are waiting for
     try:
-        servers = f"{place[0]}:{place[1]}"
-        metadata = AdminClient({"bootstrap.servers": servers}, logger=quiet).list_topics(timeout=2)
+        return AdminClient({"bootstrap.servers": servers}, logger=quiet).list_topics(timeout=2)
     except KafkaException as error:
         _log.debug("no metadata yet: %s", error)
-        return False
-    return number in metadata.brokers and metadata.cluster_id == cluster_id
+        return None
 
 
 def _hands_out_producer_ids(place: tuple[str, int]) -> bool:

@@ -9,6 +9,7 @@ from support.slurm import ENDED, Slurm
 from support.waiting import wait_until
 
 SCRIPTS = Path(__file__).parents[2] / "slurm"
+LIMIT = 150.0  # s; three brokers need half a minute where others have the cores
 RUN = """
 [run]
 id = "reference"
@@ -55,14 +56,14 @@ class Jobs:
     def wait_for_checkpoint(self, job: str, run_id: str = "") -> None:
         """Wait until the job's run could go on from somewhere."""
         folder = self.folder / "checkpoints" / (run_id or f"job-{job}")
-        wait_until(lambda: any(folder.glob("step-*")) or self._has_ended(job), 60, pause=0.1)
+        wait_until(lambda: any(folder.glob("step-*")) or self._has_ended(job), LIMIT, pause=0.1)
         assert not self._has_ended(job), self.output(job)
 
     def interrupt(self, job: str) -> None:
         """Give the job's script the signal that Slurm gives before the time limit, in mid-run."""
         self.wait_for_checkpoint(job)
         self.slurm.ask("scancel", "--batch", "--signal=USR1", job)
-        wait_until(lambda: self.slurm.restarts(job) == 1 or self._has_ended(job), 60, pause=0.2)
+        wait_until(lambda: self.slurm.restarts(job) == 1 or self._has_ended(job), LIMIT, pause=0.2)
         assert self.slurm.restarts(job) == 1, self.output(job)
 
     def completes(self, job: str, limit: float = 90) -> None:

@@ -77,6 +77,7 @@ def test_slurm_s_ways_of_writing_a_time(time: str, length: int) -> None:
         ({"partition": "a b"}, "--partition"),
         ({"account": "x\n#SBATCH --exclusive"}, "--account"),
         ({"launcher": "prun"}, "--launcher"),
+        ({"brokers": 2}, "--brokers"),
     ],
 )
 def test_what_no_site_could_use_is_refused(given: dict[str, object], option: str) -> None:
@@ -88,6 +89,10 @@ def test_what_no_site_could_use_is_refused(given: dict[str, object], option: str
 def test_the_warning_of_a_short_limit_leaves_most_of_it(tmp_path: Path) -> None:
     assert "B:USR1@150 " in render("simulate", Site(time="10"))
     assert "B:USR1@300 " in render("simulate", Site(time="10:00:00"))
+
+
+def test_a_script_for_three_brokers_can_still_be_submitted_for_one() -> None:
+    assert "brokers=${BROKERS:-3}" in render("simulate-with-kafka", Site(brokers=3))
 
 
 def test_the_command_writes_a_new_file_only(tmp_path: Path) -> None:
@@ -105,6 +110,7 @@ def test_the_command_writes_a_new_file_only(tmp_path: Path) -> None:
         (["ensemble", "--kafka", "inside"], "external"),
         (["workflow", "--launcher", "mpirun"], "srun"),
         (["--nodes", "0"], "at least one"),
+        (["--brokers", "3"], "--kafka inside"),
     ],
 )
 def test_the_command_refuses_in_one_line(words: list[str], said: str) -> None:

@@ -2,12 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import h5py
 import pytest
+from confluent_kafka.admin import AdminClient
 from support.jobs import Jobs, processes_of
 from support.slurm import Slurm
 from support.waiting import wait_until
+
+from lockstream.bridge.messages import run_topic
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -86,6 +90,36 @@ def test_a_job_with_its_own_kafka_goes_on_with_the_same_log(jobs: Jobs, slurm: S
     jobs.are_equal(jobs.archive / f"job-{job}", jobs.reference(run_id))
     assert [*(jobs.folder / "kafka").iterdir()] == [*(jobs.folder / "node").iterdir()] == []
     assert processes_of(job) == []
+
+
+@pytest.mark.timeout(900)
+def test_a_job_with_three_brokers_goes_on_with_the_same_three_logs(
+    jobs: Jobs, slurm: Slurm, run_id: str
+) -> None:
+    (jobs.folder / "node").mkdir()
+    job = jobs.submit("simulate-with-kafka", "--nodes=2", TMPDIR=str(jobs.folder / "node"), BROKERS="3")
+    jobs.wait_for_checkpoint(job)
+    kept = jobs.folder / "kafka" / f"job-{job}"
+    places = [path.read_text().partition(":")[0] for path in sorted(kept.glob("broker-*.away"))]
+    assert places == ["n1", "n2", "n1"]
+    assert copies(kept / "meeting", f"job-{job}") == [1, 2, 3]
+    jobs.interrupt(job)
+    jobs.completes(job, 500)
+    output = jobs.output(job)
+    assert re.search(r"attempt 1, from step [1-9]\d* on", output), output
+    assert "nothing lost, duplicated or torn" in output
+    jobs.are_equal(jobs.archive / f"job-{job}", jobs.reference(run_id))
+    assert [*(jobs.folder / "kafka").iterdir()] == [*(jobs.folder / "node").iterdir()] == []
+    assert processes_of(job) == []
+
+
+def copies(meeting: Path, run: str) -> list[int]:
+    """On which brokers a run's records are, asked of those that met there."""
+    addresses = [json.loads(path.read_text())["address"] for path in meeting.glob("node-*-of-3.json")]
+    servers = ",".join(f"{address['host']}:{address['port']}" for address in addresses)
+    topic = run_topic(run)
+    found = AdminClient({"bootstrap.servers": servers}).list_topics(topic, timeout=20).topics[topic]
+    return sorted(found.partitions[0].replicas)
 
 
 def test_an_ensemble_streams_all_at_once_and_is_archived_whole(jobs: Jobs) -> None:

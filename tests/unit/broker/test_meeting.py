@@ -27,7 +27,8 @@ def seats(folder: Path) -> list[Seat]:
 def test_all_learn_all_addresses_and_agree_on_the_id_that_the_first_proposes(tmp_path: Path) -> None:
     def come(seat: Seat) -> tuple[list[Address], int, str]:
         seat.take(address(seat.number), f"id-{seat.number}", is_formatted=False)
-        membership, cluster_id = seat.meet(limit=20)
+        membership, cluster_id, is_newcomer = seat.meet(limit=20)
+        assert not is_newcomer
         return list(membership.addresses), membership.number, cluster_id
 
     with ThreadPoolExecutor() as pool:
@@ -39,7 +40,9 @@ def test_all_learn_all_addresses_and_agree_on_the_id_that_the_first_proposes(tmp
 def test_a_node_without_data_joins_the_cluster_of_those_that_have_some(tmp_path: Path) -> None:
     for seat in seats(tmp_path):
         seat.take(address(seat.number), "new" if seat.number == 1 else "old", is_formatted=seat.number > 1)
-    assert {seat.meet(limit=0)[1] for seat in seats(tmp_path)} == {"old"}
+    met = [seat.meet(limit=0) for seat in seats(tmp_path)]
+    assert {each.cluster_id for each in met} == {"old"}
+    assert [each.is_newcomer for each in met] == [True, False, False]
 
 
 def test_nodes_of_different_clusters_are_refused(tmp_path: Path) -> None:
