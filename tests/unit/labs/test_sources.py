@@ -1,4 +1,4 @@
-"""The notebooks of the labs as they are committed: valid, without outputs, and each exercise with all that makes one."""
+"""The labs as they are committed: valid notebooks without outputs, each exercise with all that makes one."""
 
 import re
 from pathlib import Path
