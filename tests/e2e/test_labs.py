@@ -16,7 +16,7 @@ QUICK = "1-messages-in-mpi"
 MARK = "TEST_OF_THE_LABS"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name",
     [
@@ -30,7 +30,7 @@ def test_a_lab_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(MARK, mark)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook, before = nbformat.read(LABS / f"{name}.ipynb", as_version=4), set(os.listdir(LABS))
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(LABS)}})
+    client = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(LABS)}})
     try:
         client.execute()
         wait_until(lambda: not processes(MARK, mark, tmp_path))
