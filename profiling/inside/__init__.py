@@ -1,0 +1,1 @@
+"""What runs inside a rank in the place of its program: a profiler, and the program in it."""

@@ -1,0 +1,1 @@
+"""What `lockstream profile` writes for people."""
