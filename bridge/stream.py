@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from operator import index
 from time import perf_counter
 from types import TracebackType
@@ -35,10 +36,13 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 T = TypeVar("T")
+Watch = Callable[[str], AbstractContextManager[object]]
+"""Is given the name of a phase and returns what is entered and left with it, each time."""
 
 SLOTS = 3  # one is filled, one is sent, and one is there for whichever of the two is late
 STOPPED_SECONDS = 10.0
 STOPPED, REFUSED = -1, -2  # in the place of a slot's number
+_UNWATCHED = nullcontext()
 
 
 class StreamSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +91,7 @@ def open_stream(
     control_topic: str = "",
     time_units: str = "1",
     configuration: Mapping[str, Any] | None = None,
+    watch: Watch = lambda _phase: _UNWATCHED,
 ) -> Stream:
     """Begin to publish a run; collective.
 
@@ -117,6 +122,8 @@ def open_stream(
         Units of the steps' physical time, UDUNITS text.
     configuration
         What to keep with the run: plain JSON types, without secrets.
+    watch
+        Is shown what `Stream.publish` does: ``"wait"`` for a free slot, and ``"gather"``.
 
     Returns
     -------
@@ -154,7 +161,7 @@ def open_stream(
         settings.check_step(started.step_bytes, SLOTS)
         return PublisherLink(Slots.create(started.fields, SLOTS), word)
 
-    return Stream(comm, fields, _on_rank_0(comm, begin), run, settings)
+    return Stream(comm, fields, _on_rank_0(comm, begin), run, settings, watch)
 
 
 class Stream:
@@ -167,8 +174,10 @@ class Stream:
         link: PublisherLink | None,
         run: str,
         settings: StreamSettings,
+        watch: Watch,
     ) -> None:
         self._comm, self._link, self._run, self._settings = comm, link, run, settings
+        self._waiting, self._gathering = watch("wait"), watch("gather")
         self._slots = link.slots if link else None
         path, mark = comm.bcast((link.slots.path, link.slots.mark) if link else ("", b""))
         if self._slots is None:
@@ -223,17 +232,20 @@ class Stream:
             raise ValueError(
                 f"step {step} after {self._last_step}, time {time}: steps must grow, time be finite"
             )
-        slot = self._gatherer.tell_all(self._acquire())
+        with self._waiting:
+            slot = self._gatherer.tell_all(self._acquire())
         if slot in (STOPPED, REFUSED):
             self._show()  # how long it waited for the answer
             kind = StreamRefused if slot == REFUSED else StreamStopped
             raise kind(f"run {self._run!r}: step {step} was not accepted: {self._why_stopped()}")
         frame = self._slots.frames[slot] if self._slots else None
         if self._link is None:
-            self._gatherer.gather(blocks, frame)
+            with self._gathering:
+                self._gatherer.gather(blocks, frame)
         else:
             try:
-                self._gatherer.gather(blocks, frame)
+                with self._gathering:
+                    self._gatherer.gather(blocks, frame)
                 scalars = {name: _finite_or_none(value) for name, value in (diagnostics or {}).items()}
                 self._link.submit(slot, Step(step, float(time), scalars))
             except BaseException:

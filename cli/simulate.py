@@ -40,8 +40,21 @@ if TYPE_CHECKING:
     help="Go on from the run's newest checkpoint, as its next attempt; auto: begin anew where there is none.",
 )
 @click.option("--summary", type=click.Path(path_type=Path), help="Write what the run took to a JSON file.")
+@click.option(
+    "--phases",
+    type=click.Path(path_type=Path),
+    envvar="LOCKSTREAM_PHASES",
+    show_envvar=True,
+    metavar="FOLDER",
+    help="Time the phases of every rank, for `lockstream timeline FOLDER`.",
+)
 def simulate(
-    config: Path, overrides: tuple[str, ...], no_stream: bool, resume: str | None, summary: Path | None
+    config: Path,
+    overrides: tuple[str, ...],
+    no_stream: bool,
+    resume: str | None,
+    summary: Path | None,
+    phases: Path | None,
 ) -> int:
     """Run the simulation that CONFIG, a TOML file, describes, and publish its steps.
 
@@ -55,7 +68,7 @@ def simulate(
     from lockstream.mpi_jobs.launch import mpi_world
 
     with mpi_world() as comm:
-        return _simulate(comm, config, overrides, no_stream, resume, summary)
+        return _simulate(comm, config, overrides, no_stream, resume, summary, phases)
 
 
 def _simulate(
@@ -65,12 +78,14 @@ def _simulate(
     no_stream: bool,
     resume: str | None,
     summary: Path | None,
+    phases: Path | None,
 ) -> int:
     from lockstream.mpi_jobs import checkpoint
     from lockstream.mpi_jobs.collect import on_root
     from lockstream.mpi_jobs.config import load_configuration
     from lockstream.mpi_jobs.initial import make_initial_state
     from lockstream.mpi_jobs.observers import open_stream_observer
+    from lockstream.mpi_jobs.phases import phase_timers
     from lockstream.mpi_jobs.simulation import run_simulation
 
     configuration = load_configuration(comm, config, overrides=overrides)
@@ -80,14 +95,22 @@ def _simulate(
     else:
         start = checkpoint.begin(comm, configuration)
     initial = None if start.checkpoint else make_initial_state(comm, configuration)
-    publisher = None if no_stream else open_stream_observer(comm, configuration, start)
-    observers: list[Observer] = []
-    if comm.rank == 0:
-        _announce(configuration, comm.size, start)
-        observers.append(make_progress(configuration.run.steps))
-    taken = run_simulation(
-        comm, configuration, initial, observers, start=start, publisher=publisher, note=_note
-    )
+    with phase_timers(comm, phases) as timers:
+        publisher = None if no_stream else open_stream_observer(comm, configuration, start, timers)
+        observers: list[Observer] = []
+        if comm.rank == 0:
+            _announce(configuration, comm.size, start)
+            observers.append(make_progress(configuration.run.steps))
+        taken = run_simulation(
+            comm,
+            configuration,
+            initial,
+            observers,
+            start=start,
+            publisher=publisher,
+            note=_note,
+            timers=timers,
+        )
     if comm.rank == 0:
         stream = publisher.summary if publisher else None
         _report(taken, stream)

@@ -11,6 +11,8 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
+from lockstream.mpi_jobs.phases import phase_timers
+
 NX, GRAINS, REACH = 512, 150, 0.01
 STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 100
 
@@ -47,11 +49,19 @@ def main(comm):
     field = rng.random((NX // comm.size + 2, NX))
     is_last = comm.rank == comm.size - 1
     grains = rng.random(GRAINS * (2 if is_last else 1))
-    for _ in range(STEPS):
-        exchange(comm, field)
-        smooth(field)
-        grains = (grains + 0.01 * rng.standard_normal(grains.size)) % 1
-        heat, pairs = summarise(comm, field, count_close(grains.tolist()))
+    with phase_timers(comm) as timers:  # measures only for `--tool timers`
+        names = "halo", "smooth", "count_close", "reduce"
+        exchanging, smoothing, counting, summing = map(timers.phase, names)
+        for timers.step in range(STEPS):
+            with exchanging:
+                exchange(comm, field)
+            with smoothing:
+                smooth(field)
+            with counting:
+                grains = (grains + 0.01 * rng.standard_normal(grains.size)) % 1
+                pairs = count_close(grains.tolist())
+            with summing:
+                heat, pairs = summarise(comm, field, pairs)
     if comm.rank == 0:
         print(f"{STEPS} steps, heat {heat:.6g}, {pairs} pairs at the end")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ def reduce_diagnostics(
     shape: Shape,
     integrals: Callable[[Sequence[float]], Mapping[str, float]],
     elements: int,
+    reducing: AbstractContextManager[object],
 ) -> Diagnostics:
     """Reduce the state of all ranks to a few scalars; collective, the same result everywhere.
 
@@ -53,6 +55,8 @@ def reduce_diagnostics(
         Returns this rank's share of the model's integrals, given its sum of each field.
     elements
         Of a whole field, over all ranks.
+    reducing
+        Is entered for as long as the ranks talk to each other.
     """
     from mpi4py import MPI
 
@@ -63,9 +67,10 @@ def reduce_diagnostics(
     total = np.concatenate([found[:, :2].ravel(), list(shares.values())])
     lowest = np.concatenate([found[:, 2], culprits])
     highest = found[:, 3].copy()
-    comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
-    comm.Allreduce(MPI.IN_PLACE, lowest, op=MPI.MIN)
-    comm.Allreduce(MPI.IN_PLACE, highest, op=MPI.MAX)
+    with reducing:
+        comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
+        comm.Allreduce(MPI.IN_PLACE, lowest, op=MPI.MIN)
+        comm.Allreduce(MPI.IN_PLACE, highest, op=MPI.MAX)
     scalars: dict[str, float] = {}
     for i, name in enumerate(names):
         scalars[f"{name}_min"], scalars[f"{name}_max"] = float(lowest[i]), float(highest[i])

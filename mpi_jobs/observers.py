@@ -11,6 +11,7 @@ from lockstream.bridge import Axis, Block, Field, Stream, StreamSummary, open_st
 from lockstream.bridge.run_messages import Status
 from lockstream.mpi_jobs.config import Configuration, build_model
 from lockstream.mpi_jobs.decomposition import Array
+from lockstream.mpi_jobs.phases import NoTimers, Timers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,10 +69,13 @@ class StreamObserver:
         Where to; it is closed with the simulation, as completed or failed.
     names
         Fields to publish.
+    timers
+        Are told of the phase ``publish``.
     """
 
-    def __init__(self, stream: Stream, names: Sequence[str]) -> None:
+    def __init__(self, stream: Stream, names: Sequence[str], timers: Timers | None = None) -> None:
         self.stream, self._names = stream, tuple(names)
+        self._publishing = (timers or NoTimers()).phase("publish")
         self.stopped = ""
         """Why the simulation ends early, in good order; empty if it does not."""
         self.measured: dict[str, float] = {}
@@ -81,12 +85,13 @@ class StreamObserver:
 
     def observe(self, snapshot: Snapshot) -> None:
         """Publish one step."""
-        self.stream.publish(
-            snapshot.step,
-            time=snapshot.time,
-            blocks={name: Block(snapshot.blocks[name], snapshot.offset) for name in self._names},
-            diagnostics=snapshot.diagnostics,
-        )
+        with self._publishing:
+            self.stream.publish(
+                snapshot.step,
+                time=snapshot.time,
+                blocks={name: Block(snapshot.blocks[name], snapshot.offset) for name in self._names},
+                diagnostics=snapshot.diagnostics,
+            )
 
     def close(self, error: BaseException | None) -> None:
         """Wait until everything is acknowledged and end the run."""
@@ -98,7 +103,10 @@ class StreamObserver:
 
 
 def open_stream_observer(
-    comm: MPI.Intracomm, configuration: Configuration, start: Start | None = None
+    comm: MPI.Intracomm,
+    configuration: Configuration,
+    start: Start | None = None,
+    timers: Timers | None = None,
 ) -> StreamObserver:
     """Open the stream that a configuration asks for; collective.
 
@@ -110,6 +118,8 @@ def open_stream_observer(
         As it was given.
     start
         Where a later attempt begins.
+    timers
+        Are told of the phases ``publish``, ``gather`` and ``wait``.
 
     Raises
     ------
@@ -125,6 +135,7 @@ def open_stream_observer(
         for info in build_model(configuration).fields
         if not names or info.name in names
     ]
+    timers = timers or NoTimers()
     kept = msgspec.to_builtins(configuration)
     del kept["kafka"], kept["steering"]["secret"]
     stream = open_stream(
@@ -138,5 +149,6 @@ def open_stream_observer(
         after_step=start.progress.published if start else -1,
         steps_before=start.progress.steps if start and start.attempt else -1,
         control_topic=configuration.steering.topic if configuration.steering.enabled else "",
+        watch=timers.phase,
     )
-    return StreamObserver(stream, [field.name for field in fields])
+    return StreamObserver(stream, [field.name for field in fields], timers)

@@ -21,6 +21,7 @@ from lockstream.mpi_jobs.decomposition import Array
 from lockstream.mpi_jobs.errors import StateNotFinite
 from lockstream.mpi_jobs.observers import Observer, Snapshot, StreamObserver
 from lockstream.mpi_jobs.orders import take_orders
+from lockstream.mpi_jobs.phases import NoTimers, Timers
 from lockstream.mpi_jobs.requests import Request, Requests
 from lockstream.mpi_jobs.solver import Solver
 from lockstream.mpi_jobs.steering import Steering
@@ -85,6 +86,7 @@ def run_simulation(
     start: Start | None = None,
     publisher: StreamObserver | None = None,
     note: Note = lambda _text: None,
+    timers: Timers | None = None,
 ) -> RunSummary:
     """Run a simulation from its first to its last step, or until it is stopped; collective.
 
@@ -107,13 +109,15 @@ def run_simulation(
         ask for an orderly stop, and brings commands to the run.
     note
         Called on rank 0 with what people should know.
+    timers
+        Are told of the phases ``halo``, ``compute``, ``reduce``, ``wait`` and ``checkpoint``, from the first step on.
 
     Raises
     ------
     StateNotFinite
         On all ranks alike, if the state blows up. The step in question is not shown to anybody.
     """
-    start = start or Start(0, FRESH, configuration)
+    start, timers = start or Start(0, FRESH, configuration), timers or NoTimers()
     watching = [*([publisher] if publisher else []), *observers]
     with ExitStack() as leaving:
         requests = leaving.enter_context(Requests(comm, configuration.checkpoint))
@@ -125,12 +129,15 @@ def run_simulation(
             fill = partial(_scatter, comm, configuration, initial)
         else:
             fill = partial(read_blocks, comm, start)
-        with Solver(comm, decomposition, configuration.domain, steering.model, fill) as solver:
-            loop = _Loop(comm, configuration, start, solver, steering, requests, watching, publisher, note)
+        with Solver(comm, decomposition, configuration.domain, steering.model, fill, timers) as solver:
+            loop = _Loop(
+                comm, configuration, start, solver, steering, requests, watching, publisher, note, timers
+            )
             comm.Barrier()
             begun = perf_counter()
             loop.run()
-            comm.Barrier()
+            with timers.phase("wait"):
+                comm.Barrier()
             finished = perf_counter()
             slowdown = loop.times.slowdown(finished - begun)
             if publisher:
@@ -171,10 +178,13 @@ class _Loop:
         observers: Sequence[Observer],
         publisher: StreamObserver | None,
         note: Note,
+        timers: Timers,
     ) -> None:
         self._comm, self._configuration, self._solver = comm, configuration, solver
         self._steering, self._requests = steering, requests
         self._observers, self._publisher, self._note = observers, publisher, note
+        self._timers = timers
+        self._waiting, self._writing = timers.phase("wait"), timers.phase("checkpoint")
         is_safe = publisher.stream.sync if publisher else lambda _timeout: True
         self._writer = CheckpointWriter(comm, configuration, start.attempt, is_safe)
         self.step, _, self._published, self._steps = start.progress
@@ -186,7 +196,7 @@ class _Loop:
 
     def run(self) -> None:
         """Do all steps, or as many as it is let."""
-        first = self.step
+        first = self._timers.step = self.step
         while True:
             self._look(is_due=self.step > self._published)
             was_accepted = not self.stopped
@@ -199,6 +209,7 @@ class _Loop:
             self._solver.advance()
             self.times.step_done()
             self.step += 1
+            self._timers.step = self.step
         if self.stopped:
             self._write_checkpoint()
 
@@ -207,7 +218,8 @@ class _Loop:
         is_shown = is_due and self.step % self._steering.every == 0
         if not (is_shown or self.step % CHECK_EVERY == 0 or self.step == self._configuration.run.steps):
             return
-        self._comm.Barrier()  # waiting for the slowest rank is what lockstep costs, not what observing does
+        with self._waiting:
+            self._comm.Barrier()  # waiting for the slowest rank is what lockstep costs, not what observing does
         self.times.begin()
         found = self._solver.diagnose()
         if found.not_finite is not None:
@@ -238,12 +250,14 @@ class _Loop:
 
     def _heed(self, may_write: bool) -> None:
         """Do what is asked for by signals, by the clock, by the configuration and by commands."""
-        asked = self._requests.exchange()
+        with self._waiting:
+            asked = self._requests.exchange()
         every = self._configuration.checkpoint.every
         if may_write and (Request.CHECKPOINT in asked or (every and self.step % every == 0)):
             self._write_checkpoint()
         if self._publisher and self._configuration.steering.enabled:
-            asked |= self._obey(self._publisher)
+            with self._waiting:
+                asked |= self._obey(self._publisher)
         self.stopped = self.stopped or self._steering.stop or asked.reason
 
     def _obey(self, publisher: StreamObserver) -> Request:
@@ -267,7 +281,8 @@ class _Loop:
         state = (Progress(self.step, self._time, self._published, self._steps), self._steering.configuration)
         problem = ""
         if state != self._written:
-            problem = self._writer.write(*state, self._solver.blocks)
+            with self._writing:
+                problem = self._writer.write(*state, self._solver.blocks)
         self._requests.wrote_checkpoint()
         if problem and self._comm.rank == 0:
             self._note(f"no checkpoint at step {self.step}, the older ones stay: {problem}")

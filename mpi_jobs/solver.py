@@ -13,6 +13,7 @@ from lockstream.mpi_jobs.fields import interiors, padded_arrays
 from lockstream.mpi_jobs.halo import HaloExchange
 from lockstream.mpi_jobs.kernels import interior_statistics
 from lockstream.mpi_jobs.models import Model
+from lockstream.mpi_jobs.phases import NoTimers, Timers
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -33,6 +34,8 @@ class Solver:
         The equations.
     fill
         Fills this rank's part of every field, given by name; collective.
+    timers
+        Are told of the phases ``halo``, ``compute`` and ``reduce``.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Solver:
         domain: Domain,
         model: Model,
         fill: Callable[[Mapping[str, Array]], None],
+        timers: Timers | None = None,
     ) -> None:
         self.model = model
         self.names = tuple(field.name for field in model.fields)
@@ -51,6 +55,8 @@ class Solver:
         count, dtype = len(self.names), domain.numpy_dtype
         arrays = padded_arrays(2 * count, self.shape, dtype)
         self._state, self._next = arrays[:count], arrays[count:]
+        phase = (timers or NoTimers()).phase
+        self._exchanging, self._computing, self._reducing = phase("halo"), phase("compute"), phase("reduce")
         fill(self.blocks)
         self._warm_up()
         self._halo = HaloExchange(comm, decomposition, count, dtype)
@@ -62,8 +68,10 @@ class Solver:
 
     def advance(self) -> None:
         """Do one time step; collective."""
-        self._halo.exchange(self._state)
-        self.model.step(self._state, self._next, self.shape)
+        with self._exchanging:
+            self._halo.exchange(self._state)
+        with self._computing:
+            self.model.step(self._state, self._next, self.shape)
         self._state, self._next = self._next, self._state
 
     def diagnose(self) -> Diagnostics:
@@ -72,7 +80,16 @@ class Solver:
         def integrals(totals: Sequence[float]) -> Mapping[str, float]:
             return self.model.integrals(self._state, self.shape, totals)
 
-        return reduce_diagnostics(self._comm, self.names, self._state, self.shape, integrals, self._elements)
+        with self._computing:
+            return reduce_diagnostics(
+                self._comm,
+                self.names,
+                self._state,
+                self.shape,
+                integrals,
+                self._elements,
+                self._reducing,
+            )
 
     def __enter__(self) -> Solver:
         self._halo.__enter__()

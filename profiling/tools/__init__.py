@@ -9,6 +9,7 @@ TOOLS = {
     "cprofile": "functions and their calls; traces every call",
     "line": "lines of chosen modules; traces every line",
     "pyinstrument": "the tree of calls; samples",
+    "timers": "phases that the program marks itself; exact",
     "perf": "symbols, compiled code and child processes included; samples",
 }
 

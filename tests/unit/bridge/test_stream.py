@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,23 @@ def test_a_publisher_that_dies_is_named(producer: FakeProducer, served: list[Fak
     with pytest.raises(DeliveryFailed, match="has ended"):  # noqa: PT012
         for step in range(1, 1000):
             stream.publish(step, time=0.0, blocks=BLOCK)
+
+
+def test_whoever_watches_is_told_what_publishing_consists_of() -> None:
+    told: list[str] = []
+
+    class Watched(nullcontext[None]):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def __enter__(self) -> None:
+            told.append(self.name)
+
+        def __exit__(self, *_: object) -> None:
+            told.append(f"/{self.name}")
+
+    with opened(watch=Watched) as stream:
+        stream.publish(0, time=0, blocks=BLOCK)
+        stream.publish(1, time=1, blocks=BLOCK)
+    assert told == ["wait", "/wait", "gather", "/gather"] * 2

@@ -1,0 +1,39 @@
+"""The page on scaling says what was measured."""
+
+from pathlib import Path
+
+import pytest
+
+from lockstream.profiling.report.generated import fill
+from lockstream.profiling.scaling.analysis import analyse
+from lockstream.profiling.scaling.page import PAGE, make_page, read_results
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_tables_of_the_page_are_made_from_the_results() -> None:
+    page = (DOCS / PAGE).read_text()
+    assert make_page(page, read_results(DOCS)) == page
+    assert page.count("<!-- generated: ") == page.count("\n<!-- end -->") == 12
+
+
+def test_the_results_follow_from_the_runs() -> None:
+    for found in read_results(DOCS).values():
+        again = analyse(found.samples, found.machine.cores, is_weak=found.is_weak)
+        assert (again.culprit, again.points, again.parts) == (found.culprit, found.points, found.parts)
+        assert again.fraction == pytest.approx(found.fraction)
+
+
+def test_the_planted_serial_part_is_found() -> None:
+    found = read_results(DOCS)["publish"]
+    assert (found.every, found.is_streaming) == (1, True)
+    assert found.culprit in {"gather", "publish"}
+
+
+def test_a_part_that_is_not_there_is_an_error() -> None:
+    assert (
+        fill("<!-- generated: a -->\nold\n<!-- end -->", {"a": "new"})
+        == "<!-- generated: a -->\nnew\n<!-- end -->"
+    )
+    with pytest.raises(KeyError):
+        fill("<!-- generated: b -->\n\n<!-- end -->", {})
