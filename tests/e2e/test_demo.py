@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import h5py
 import pytest
+from support import marked
 from support.programs import BIN, LOCKSTREAM, run
 from support.waiting import wait_until
 
@@ -34,18 +35,8 @@ def environment(mark: str) -> dict[str, str]:
 
 
 def processes(mark: str, folder: Path) -> list[str]:
-    """Command lines of what a demo started: it has the mark in its environment, or works in the folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            place = os.readlink(process / "cwd")
-            marked = f"{MARK}={mark}".encode() in (process / "environ").read_bytes()
-        except OSError:
-            continue  # it has just ended, or is somebody else's
-        if words and (marked or place.startswith(str(folder)) or str(folder) in words):
-            found.append(words)
-    return found
+    """Command lines of what a demo started."""
+    return list(marked.processes(MARK, mark, folder).values())
 
 
 @pytest.fixture(scope="module")
