@@ -23,9 +23,13 @@ def findings(profile: Profile) -> list[str]:
     uneven = unequal(profile)
     if uneven:
         told.append(f"Least equal: {' and '.join(_excess(spot) for spot in _both_sides(uneven))}.")
-        told.append("Where one rank has more to do, the others wait for it: a place that calls MPI is where they wait.")
+        told.append(
+            "Where one rank has more to do, the others wait for it: a place that calls MPI is where they wait."
+        )
     elif len(profile.rank_seconds) > 1:
-        told.append("The ranks are equal: no place that matters takes one of them much longer than the others.")
+        told.append(
+            "The ranks are equal: no place that matters takes one of them much longer than the others."
+        )
     return told
 
 
