@@ -6,7 +6,7 @@ A page has each between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lockstream.profiling.report.comparison import slowdown_rows
@@ -66,7 +66,7 @@ def _is_hot(spot: MergedSpot) -> bool:
     return MARK in spot.text or spot.function == FUNCTION
 
 
-def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [headings, tuple("---" for _ in headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -1,5 +1,7 @@
 """Every tool is shown the planted hot spot, as a user would, and must find it, or is shown not to."""
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -175,6 +177,23 @@ def test_the_commands_exit_code_and_what_was_seen_until_then(tmp_path: Path) -> 
     program.write_text("def work():\n    return sum(range(10**6))\nwork()\nraise SystemExit(75)\n")
     done = run(LOCKSTREAM, "profile", "--out", tmp_path / "out", "--", sys.executable, program)
     assert done.returncode == 75
+    assert "work" in functions(read_profile(tmp_path / "out" / "report.json"))
+
+
+def test_who_stops_it_sees_what_was_found_until_then(tmp_path: Path) -> None:
+    program = tmp_path / "endless.py"
+    program.write_text(
+        "import time\ndef work():\n    time.sleep(0.01)\nprint('begun', flush=True)\nwhile True:\n    work()\n"
+    )
+    command = [LOCKSTREAM, "profile", "--out", str(tmp_path / "out"), "--", sys.executable, str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)  # to the command alone, as kill would; it hands it on
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
     assert "work" in functions(read_profile(tmp_path / "out" / "report.json"))
 
 
