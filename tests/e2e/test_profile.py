@@ -1,5 +1,7 @@
 """Every tool is shown the planted hot spot, as a user would, and must find it, or is shown not to."""
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +16,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAM = EXAMPLES / "hot_spot.py"
 SOURCE = PROGRAM.read_text().splitlines()
 HOT = next(number for number, line in enumerate(SOURCE, 1) if "# the hot line" in line)
-STEPS, GRAINS = 30, 150  # of rank 0; rank 1 has twice the grains
+STEPS, GRAINS = 25, 150  # of rank 0; rank 1 has twice the grains
 
 
 def profile(folder: Path, tool: str, *command: str | Path) -> Profile:
@@ -41,9 +43,12 @@ def functions(found: Profile) -> dict[str, MergedSpot]:
 
 
 def in_phases(number: int) -> bool:
-    """Whether a line belongs to one of the phases, and not to the start or to `main`, which calls them."""
-    text = SOURCE[number - 1]
-    return text.startswith(" ") and number < SOURCE.index("def main(comm):")
+    """Whether a line belongs to a phase that works, not to waiting, the start, or `main`, which calls them."""
+    return (
+        SOURCE.index("def exchange(comm, field):")
+        < number
+        <= SOURCE.index("def summarise(comm, field, pairs):")
+    )
 
 
 def test_scalene_finds_the_line_and_the_rank(tmp_path: Path) -> None:
@@ -115,6 +120,7 @@ def test_perf_sees_symbols_or_says_why_not(tmp_path: Path) -> None:
     assert len(found.rank_seconds) == 2
 
 
+@pytest.mark.drill
 def test_as_a_module_of_mpi4py_the_source_is_still_seen(tmp_path: Path) -> None:
     command = [MPIRUN, "-n", "2", sys.executable, "-m", "mpi4py", PROGRAM, str(STEPS)]
     assert lines(profile(tmp_path / "out", "line", *command))[HOT].calls is not None
@@ -171,6 +177,23 @@ def test_the_commands_exit_code_and_what_was_seen_until_then(tmp_path: Path) -> 
     program.write_text("def work():\n    return sum(range(10**6))\nwork()\nraise SystemExit(75)\n")
     done = run(LOCKSTREAM, "profile", "--out", tmp_path / "out", "--", sys.executable, program)
     assert done.returncode == 75
+    assert "work" in functions(read_profile(tmp_path / "out" / "report.json"))
+
+
+def test_who_stops_it_sees_what_was_found_until_then(tmp_path: Path) -> None:
+    program = tmp_path / "endless.py"
+    program.write_text(
+        "import time\ndef work():\n    time.sleep(0.01)\nprint('begun', flush=True)\nwhile True:\n    work()\n"
+    )
+    command = [LOCKSTREAM, "profile", "--out", str(tmp_path / "out"), "--", sys.executable, str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)  # to the command alone, as kill would; it hands it on
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
     assert "work" in functions(read_profile(tmp_path / "out" / "report.json"))
 
 
