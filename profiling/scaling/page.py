@@ -2,7 +2,7 @@
 
 ::
 
-    python -m lockstream.profiling.scaling.page docs compute=FOLDER publish=FOLDER weak=FOLDER
+    python -m lockstream.profiling.scaling.page docs compute=FOLDER checkpoint=FOLDER weak=FOLDER
 
 keeps the reports of `lockstream scaling` in these folders in ``docs/results/scaling.json``; without folders the page
 alone is made anew.

@@ -52,6 +52,11 @@ def test_waiting_lasts_until_the_last_one_comes() -> None:
     assert phase(run, "wait").waited_seconds == (0, 6e-9)
 
 
+def test_who_left_before_the_last_one_came_has_not_waited_for_it() -> None:
+    run = run_of([("gather", 0, 2), ("compute", 2, 9)], [("compute", 0, 5), ("gather", 5, 9)])
+    assert phase(run, "gather").waited_seconds == (0, 0)
+
+
 def test_the_critical_path_goes_through_who_was_waited_for() -> None:
     run = run_of(*TWO)
     path = critical_path(run, find_arrivals(run))
