@@ -46,11 +46,11 @@ def _fits(group: Sequence[Measurement]) -> Iterator[Fit]:
     if len(group) < FEWEST_SIZES:
         return
     held_out = tuple(one.nbytes for one in group[1:-1:2])
+    fitted = [at for at, one in enumerate(group) if one.nbytes not in held_out]
     whole = _fit(group, held_out)
     pairs = [
         (_fit(group[: at + 1], held_out), _fit(group[at:], held_out))
-        for at, one in enumerate(group)
-        if one.nbytes not in held_out and 2 <= at < len(group) - 2
+        for at in fitted[FEWEST_SIZES - 1 : len(fitted) - FEWEST_SIZES + 1]  # each line has points to spare
     ]
     if whole.worst_factor <= FAILED_FACTOR or not pairs:
         yield whole

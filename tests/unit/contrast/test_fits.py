@@ -76,3 +76,10 @@ def test_styles_are_apart_and_settings_are_left_out() -> None:
 
 def test_two_sizes_are_too_few_to_hold_one_out() -> None:
     assert hockney(measured({1: 1e-3, 1024: 2e-3})) == ()
+
+
+def test_where_two_lines_could_not_be_wrong_there_is_one() -> None:
+    """Two points make a line whatever they are."""
+    times = {n: 1e-6 + n / 1e9 if n <= 1 << 16 else 2e-2 + n / 1e9 for n in SIZES[::2]}
+    (fit,) = hockney(measured(times))
+    assert fit.worst_factor > 2
