@@ -29,7 +29,8 @@ take_over() {
 hand_over() {
     [[ $2 != "$1" && -e $1.away && $(<"$1.away") == "$3:$2" ]] || return 0
     rm -rf "$1.new"
-    cp -a "$2" "$1.new" && sync -f "$1.new" && rm -rf "$1" && mv "$1.new" "$1" && rm -f "$1.away" && rm -rf "$2" && return
+    cp -a "$2" "$1.new" && sync -f "$1.new" && rm -rf "$1" && mv "$1.new" "$1" &&
+        rm -f "$1.away" && rm -rf "$2" && return
     echo "Kafka's data could not be moved to $1 and are still at $3:$2" >&2
     return 1
 }
@@ -52,7 +53,7 @@ start_broker() {
 }
 export kept brokers
 
-# on_node NUMBER FUNCTION: does that for a broker, where it is.
+# on_node NUMBER FUNCTION: does that for a broker, where it is; in the background only, which becomes it.
 on_node() {
     local node=${nodes[($1 - 1) % ${#nodes[@]}]} from=$kept/broker-$1 to=$disk-$1
     local left words=(bash -c "$(declare -f "$2"); $2 \"\$@\"" "$2")
@@ -61,9 +62,9 @@ on_node() {
         # Where an attempt that was killed has left its data, if we have that node again.
         [[ ! -e $from.away ]] || { left=$(<"$from.away") && left=${left%%:*}; }
         [[ " ${nodes[*]} " != *" ${left:-?} "* ]] || node=$left
-        words=(srun --nodelist="$node" --nodes=1 --ntasks=1 --overlap --mpi=none --input=none "${words[@]}")
+        words=(srun --nodelist="$node" --nodes=1 --ntasks=1 --mem=0 --overlap --mpi=none --input=none "${words[@]}")
     fi
-    "${words[@]}" "$from" "$to" "$node" "$1"
+    exec "${words[@]}" "$from" "$to" "$node" "$1"
 }
 
 # on_all FUNCTION: does that for all brokers at once.
@@ -79,7 +80,7 @@ on_all() {
 
 start_kafka() {
     local number told
-    mkdir -p "$kept" && rm -rf "$kept/meeting" && on_all take_over || return
+    mkdir -p "$kept" && rm -rf "$kept/meeting" "$kept"/broker-*.out && on_all take_over || return
     for ((number = 1; number <= brokers; number++)); do
         on_node "$number" start_broker >"$kept/broker-$number.out" &
         kafka+=($!)
