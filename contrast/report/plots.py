@@ -23,7 +23,7 @@ def latency_plot(measurements: Iterable[Measurement]) -> str:
     chosen = usual(measurements)
 
     def draw(panel: Any, group: Sequence[Measurement], style: str, line: str, label: str) -> None:
-        sizes = [m.nbytes for m in group]
+        sizes = [max(m.nbytes, 1) for m in group]  # a logarithmic axis has no place for a barrier's nothing
         panel.loglog(
             sizes,
             [m.latency.median for m in group],

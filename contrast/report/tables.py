@@ -141,6 +141,7 @@ def fit_table(fits: Iterable[Fit]) -> Table:
         (
             f"{fit.pattern}, {fit.participants}",
             STYLES[fit.style],
+            f"{size(fit.smallest)} to {size(fit.largest)}",
             duration(fit.alpha),
             rate(1 / fit.beta) if fit.beta else "–",
             size(fit.alpha / fit.beta) if fit.beta else "–",
