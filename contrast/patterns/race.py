@@ -74,7 +74,8 @@ class Race:
     def latencies(self, seconds: float) -> list[Latency]:
         """Take turns until all are known to a few per cent, or so many seconds have passed.
 
-        Where turns are slow it takes a few times longer, so that there is more than one sample. The first round does not count: it touches memory for the first time and opens connections.
+        Where turns are slow it takes a few times longer, so that there is more than one sample. The first
+        round does not count: it touches memory for the first time and opens connections.
         """
         typical = [self._turn(contestant, TURN_SECONDS)[0] for contestant in self._contestants]
         samples: list[list[float]] = [[] for _ in self._contestants]
