@@ -17,6 +17,7 @@ TURN_SECONDS = 0.05
 TURN_SAMPLES = 16
 LEAST_APART_SECONDS = 1e-4
 FEWEST_ROUNDS = 3
+PATIENCE = 5  # how often over the time may be, for so many rounds
 PRECISE = 0.05  # half the interval of confidence, over the median
 MOST_STREAM_BYTES = 256 << 20
 MOST_STREAM_EXCHANGES = 20_000
@@ -73,13 +74,16 @@ class Race:
     def latencies(self, seconds: float) -> list[Latency]:
         """Take turns until all are known to a few per cent, or so many seconds have passed.
 
-        The first round does not count: it touches memory for the first time and opens connections.
+        Where turns are slow it takes a few times longer, so that there is more than one sample. The first
+        round does not count: it touches memory for the first time and opens connections.
         """
         typical = [self._turn(contestant, TURN_SECONDS)[0] for contestant in self._contestants]
         samples: list[list[float]] = [[] for _ in self._contestants]
         begun, rounds = self._meeting.moment(), 0
         passed = 0.0
-        while passed < seconds and (rounds < FEWEST_ROUNDS or not _are_precise(samples)):
+        while (rounds < FEWEST_ROUNDS and passed < PATIENCE * seconds) or (
+            passed < seconds and not _are_precise(samples)
+        ):
             for one, contestant in enumerate(self._contestants):
                 samples[one] += self._turn(contestant, typical[one])
                 typical[one] = float(np.median(samples[one]))

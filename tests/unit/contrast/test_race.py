@@ -51,6 +51,13 @@ def test_latencies_are_those_of_the_contestants_in_their_order() -> None:
     assert min(slow.samples, quick.samples) >= FEWEST_ROUNDS
 
 
+def test_a_slow_contestant_is_timed_more_than_once_but_not_for_ever() -> None:
+    (slow,) = race(Copier(0.06)).latencies(0.2)
+    assert slow.samples >= 2
+    (endless,) = race(Copier(0.06)).latencies(0.001)
+    assert endless.samples == 1
+
+
 def test_every_exchange_that_is_timed_is_settled() -> None:
     copier = Copier()
     race(copier).latencies(0.1)
