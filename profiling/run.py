@@ -20,7 +20,7 @@ from lockstream.profiling.errors import NoRecord, RecordUnreadable, ToolUnusable
 from lockstream.profiling.machine import this_machine
 from lockstream.profiling.merge import merge_spots, merge_trees
 from lockstream.profiling.rank import Begun, Order, record_of
-from lockstream.profiling.results import Picture, Profile, RankProfile
+from lockstream.profiling.results import MergedSpot, Picture, Profile, RankProfile
 from lockstream.profiling.tools.tool import Choices, PythonProgram, Tool
 
 LEAST_SHARE = 0.001  # of a rank's time; places below it on every rank are left out
@@ -96,7 +96,7 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
         raise LockstreamError(f"the command ended with exit code {exit_code} before any rank had begun")
     files = [record_of(ranks, rank) for rank in range(size)]
     seen = [_read(tool, ranks, rank, exit_code) for rank in range(size)]
-    spots = tuple(spot for spot in merge_spots(seen) if max(spot.shares) >= LEAST_SHARE)
+    spots = tuple(spot for spot in merge_spots(seen) if _matters(spot, seen))
     notes = [*tool.notes, f"Places with less than {LEAST_SHARE:.1%} of every rank's time are left out."]
     if exit_code:
         notes.append(f"The command ended with exit code {exit_code}.")
@@ -116,6 +116,14 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
         notes=tuple(notes),
     )
     return Profiled(profile=profile, pictures=tool.pictures(files), exit_code=exit_code, seconds=seconds)
+
+
+def _matters(spot: MergedSpot, ranks: Sequence[RankProfile]) -> bool:
+    """Whether a place, with what it calls, takes a share worth keeping on any rank."""
+    times = spot.inclusive or spot.seconds
+    return any(
+        taken > 0 and taken >= LEAST_SHARE * rank.seconds for taken, rank in zip(times, ranks, strict=True)
+    )
 
 
 def make_folder(folder: Path) -> Path:
