@@ -15,7 +15,7 @@ from lockstream.bridge.errors import ConfigurationError
 from lockstream.cli.timeline import parse_steps
 from lockstream.mpi_jobs.clocks import ClockReading
 from lockstream.mpi_jobs.phase_files import PhasesUnreadable, phase_file, write_phases
-from lockstream.profiling.errors import RecordUnreadable
+from lockstream.profiling.errors import NoRecord, RecordUnreadable
 from lockstream.profiling.phases.meetings import MEETINGS, critical_path, find_arrivals
 from lockstream.profiling.phases.report import notes, totals_table
 from lockstream.profiling.phases.run import PhaseRun, merge, read_run
@@ -257,6 +257,8 @@ def test_the_tool_timers_reads_phases_and_refuses_what_is_none(tmp_path: Path) -
         ("publish", 6e-9, 1),
         ("wait", 1e-9, 1),
     ]
+    with pytest.raises(NoRecord, match="marks no phases"):
+        tool.read(tmp_path / "rank-00002")
     (picture,) = tool.pictures([file, tmp_path / "rank-00001"])
     assert picture.svg.startswith("<svg")
     write_phases(phase_file(tmp_path, 0), replace(rank_phases(0, 2, TWO[0]), lost=1))
