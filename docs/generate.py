@@ -13,23 +13,30 @@ from lockstream.contrast.patterns.side_by_side import both_styles
 from lockstream.contrast.report import tables
 from lockstream.contrast.report.words import duration
 from lockstream.contrast.results import Results, read_results
+from lockstream.profiling.results import read_comparison
+from lockstream.profiling.scaling.results import read_scaling
+from lockstream.profiling.scaling.tables import tables as scaling_tables
+from lockstream.profiling.tables import tables as profiling_tables
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
-_MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 
 
 def filled(page: str, part: Callable[[str], str]) -> str:
     """Return a page's text with its marked parts made anew, each by its name."""
-    return _MARKED.sub(lambda found: f"{found[1]}{part(found[2]).strip()}\n{found[3]}", page)
+    return _MARKED.sub(lambda found: f"{found[1]}\n{part(found[2]).strip()}\n{found[3]}", page)
 
 
 def stale_pages() -> Iterator[tuple[Path, str]]:
     """Yield each page that is not what it should be, and its text as it should be."""
     contrast = read_results(RESULTS / "contrast.json")
+    profiled = profiling_tables(read_comparison(RESULTS / "profiling.json"))
+    for path in RESULTS.glob("scaling-*.json"):
+        profiled |= scaling_tables(path.stem.removeprefix("scaling-"), read_scaling(path))
     for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
-        new = filled(text, lambda name: _part(name, contrast))
+        new = filled(text, lambda name: profiled[name] if name in profiled else _part(name, contrast))
         if new != text:
             yield page, new
 

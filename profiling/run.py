@@ -236,6 +236,8 @@ def _read(tool: Tool, ranks: Path, rank: int, exit_code: int) -> RankProfile:
             raise LockstreamError(
                 f"the command ended with exit code {exit_code}, and rank {rank} left no profile"
             ) from error
+        if isinstance(error, NoRecord):  # the tool knows better why
+            raise
         raise NoRecord(
             f"--tool {tool.name}: rank {rank} left no profile, though the command ended well; it was too short to be "
             "sampled, or ended by os._exit: let it run for some seconds"

@@ -1,17 +1,11 @@
-"""Tables of the documentation, from results: ``python -m lockstream.profiling.tables RESULTS.json PAGE.md``.
+"""The tables of the documentation on profiling, from a comparison of tools on the planted hot spot."""
 
-A page has each between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
-"""
-
-import re
 import shlex
-import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from lockstream.profiling.report.comparison import slowdown_rows
 from lockstream.profiling.report.words import place
-from lockstream.profiling.results import Comparison, MergedSpot, Slowdown, read_comparison
+from lockstream.profiling.results import Comparison, MergedSpot, Slowdown
 
 MARK, FUNCTION = "# the hot line", "count_close"  # of examples/hot_spot.py
 
@@ -26,21 +20,6 @@ def tables(comparison: Comparison) -> dict[str, str]:
             [_found(tool) for tool in comparison.tools],
         ),
     }
-
-
-def filled(page: str, generated: Mapping[str, str]) -> str:
-    """Return a page with its generated parts made anew.
-
-    Raises
-    ------
-    KeyError
-        The page wants a part that is not there.
-    """
-
-    def part(found: re.Match[str]) -> str:
-        return f"<!-- generated: {found[1]} -->\n\n{generated[found[1]]}\n\n<!-- end -->"
-
-    return re.sub(r"<!-- generated: (\S+) -->.*?<!-- end -->", part, page, flags=re.DOTALL)
 
 
 def _about(comparison: Comparison) -> str:
@@ -69,12 +48,3 @@ def _is_hot(spot: MergedSpot) -> bool:
 def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [headings, tuple("---" for _ in headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def main(results: Path, page: Path) -> None:
-    """Fill a page."""
-    page.write_text(filled(page.read_text(), tables(read_comparison(results))))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -30,7 +30,7 @@ def test_pages_are_what_the_results_say(generate: ModuleType) -> None:
 def test_what_stood_between_the_marks_is_replaced(generate: ModuleType) -> None:
     page = "before\n<!-- generated: a b -->\nold\n<!-- end -->\nafter\n"
     new = generate.filled(page, lambda name: f"the new {name}\n")
-    assert new == "before\n<!-- generated: a b -->\nthe new a b\n<!-- end -->\nafter\n"
+    assert new == "before\n<!-- generated: a b -->\n\nthe new a b\n\n<!-- end -->\nafter\n"
 
 
 def test_a_part_that_nobody_makes_is_an_error(generate: ModuleType) -> None:

@@ -1,39 +1,24 @@
-"""The page on scaling says what was measured."""
+"""What the page on scaling says was measured."""
 
 from pathlib import Path
 
 import pytest
 
-from lockstream.profiling.report.generated import fill
 from lockstream.profiling.scaling.analysis import analyse
-from lockstream.profiling.scaling.page import PAGE, make_page, read_results
+from lockstream.profiling.scaling.results import Scaling, read_scaling
 
-DOCS = Path(__file__).parents[3] / "docs"
-
-
-def test_the_tables_of_the_page_are_made_from_the_results() -> None:
-    page = (DOCS / PAGE).read_text()
-    assert make_page(page, read_results(DOCS)) == page
-    assert page.count("<!-- generated: ") == page.count("\n<!-- end -->") == 12
+RESULTS = Path(__file__).parents[3] / "docs" / "results"
+MEASURED = {path.stem: read_scaling(path) for path in sorted(RESULTS.glob("scaling-*.json"))}
 
 
-def test_the_results_follow_from_the_runs() -> None:
-    for found in read_results(DOCS).values():
-        again = analyse(found.samples, found.machine.cores, is_weak=found.is_weak)
-        assert (again.culprit, again.points, again.parts) == (found.culprit, found.points, found.parts)
-        assert again.fraction == pytest.approx(found.fraction)
+@pytest.mark.parametrize("found", MEASURED.values(), ids=MEASURED)
+def test_the_results_follow_from_the_runs(found: Scaling) -> None:
+    again = analyse(found.samples, found.machine.cores, is_weak=found.is_weak)
+    assert (again.culprit, again.points, again.parts) == (found.culprit, found.points, found.parts)
+    assert again.fraction == pytest.approx(found.fraction)
 
 
 def test_the_planted_serial_part_is_found() -> None:
-    found = read_results(DOCS)["checkpoint"]
+    found = MEASURED["scaling-checkpoint"]
     assert "checkpoint.every=1" in found.command
     assert found.culprit == "checkpoint"
-
-
-def test_a_part_that_is_not_there_is_an_error() -> None:
-    assert (
-        fill("<!-- generated: a -->\nold\n<!-- end -->", {"a": "new"})
-        == "<!-- generated: a -->\nnew\n<!-- end -->"
-    )
-    with pytest.raises(KeyError):
-        fill("<!-- generated: b -->\n\n<!-- end -->", {})
