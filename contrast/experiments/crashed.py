@@ -117,8 +117,8 @@ def _say(value: Value) -> str:
     def of(subject: str) -> str:
         return (
             f"{value(subject, FINISHED):.0f} of {PARTICIPANTS - 1} others finish, and the killed one, when it is "
-            f"started again, is at its first new step after {span(value(subject, BACK))}, does "
-            f"{value(subject, AGAIN):.0f} steps twice and misses {value(subject, MISSING):.0f}"
+            f"started again, is at its first new step after {span(value(subject, BACK))} (steps done "
+            f"twice: {value(subject, AGAIN):.0f}, never: {value(subject, MISSING):.0f})"
         )
 
     return f"In MPI {of('MPI')}; in Kafka {of('Kafka')}."

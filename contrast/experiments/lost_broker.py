@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from lockstream.kafka.broker import Cluster
 
-ROUNDS = 2
 ACKS = {"Kafka, acks=all": "all", "Kafka, acks=1": "1", "Kafka, acks=0": "0"}
 SAFE = "Kafka, acks=all"
 INTERVAL_SECONDS = 0.0005
@@ -47,7 +46,6 @@ def run(rig: Rig) -> Experiment:
             rig,
             lambda: _measure(there, cluster, session),
             _say,
-            rounds=ROUNDS,
             name="lost-broker",
             title="A broker is lost",
             question="What becomes of messages under way when a broker is lost, and when a second one is?",

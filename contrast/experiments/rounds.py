@@ -18,7 +18,6 @@ def conclude(
     rig: Rig,
     measure: Callable[[], Sequence[Outcome]],
     say: Callable[[Value], str],
-    rounds: int = ROUNDS,
     **about: Any,
 ) -> Experiment:
     """Measure in rounds, and say what was found.
@@ -31,12 +30,10 @@ def conclude(
         One round; always the same quantities.
     say
         Returns the finding; it is given what looks a figure up by subject and quantity.
-    rounds
-        How many there are otherwise.
     about
         The other parts of the experiment.
     """
-    taken = [measure() for _ in range(1 if rig.is_quick else rounds)]
+    taken = [measure() for _ in range(1 if rig.is_quick else ROUNDS)]
     outcomes = tuple(_middle(same) for same in zip(*taken, strict=True))
     found = Experiment(outcomes=outcomes, finding="", **about)
     return msgspec.structs.replace(found, finding=say(found.value))
