@@ -12,8 +12,9 @@ from lockstream.bridge.frames import Step, empty_frame, step_messages
 from lockstream.bridge.messages import Field, run_topic
 from lockstream.bridge.run_messages import run_started
 from lockstream.bridge.settings import StreamSettings
+from lockstream.contrast.leaders import await_leader
 from lockstream.contrast.pipeline.law import Sample
-from lockstream.contrast.pipeline.shared import PATIENCE_SECONDS, Gauges, Task, my_task, wait_for
+from lockstream.contrast.pipeline.shared import PATIENCE_SECONDS, Gauges, Task, my_task
 from lockstream.contrast.rig import reply
 from lockstream.kafka.log import reader
 
@@ -33,9 +34,8 @@ def main() -> None:
 def _sample(task: Task, consumer: Consumer) -> list[Sample]:
     gauges, random, samples = Gauges(task.gauges), np.random.default_rng(3), list[Sample]()
     topic, per_step = run_topic(task.run), _records_per_step(task)
-    wait_for(lambda: topic in consumer.list_topics(timeout=PATIENCE_SECONDS).topics, f"topic {topic}")
     partition = TopicPartition(topic, 0)
-    consumer.get_watermark_offsets(partition, timeout=PATIENCE_SECONDS)
+    await_leader(consumer, topic)
     gauges.set("is_sampled", 1)
     done = 0.0
     while done < task.all_steps:
