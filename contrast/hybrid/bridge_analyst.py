@@ -4,8 +4,6 @@ As in `all_kafka_analyst` the position stands beside each result. Frames are put
 which takes a step only if it is whole and its checksums are right.
 """
 
-import time
-
 from confluent_kafka import Consumer, TopicPartition
 
 from lockstream.bridge.messages import run_topic
@@ -13,12 +11,11 @@ from lockstream.contrast.hybrid.analysis import Analyst
 from lockstream.contrast.hybrid.bridge_job import FIELD
 from lockstream.contrast.hybrid.halo_kafka import PATIENCE_SECONDS, ExchangeFailed
 from lockstream.contrast.hybrid.task import Task, my_task
+from lockstream.contrast.leaders import await_leader
 from lockstream.contrast.rig import reply
 from lockstream.kafka.assembler import StepAssembler
 from lockstream.kafka.events import Step
 from lockstream.kafka.log import Record, reader, record_of
-
-LOOK_SECONDS = 0.01
 
 
 def main() -> None:
@@ -33,7 +30,7 @@ def _follow(task: Task, analyst: Analyst) -> None:
     topic, assembler = run_topic(task.run), StepAssembler(task.run)
     consumer = reader({"bootstrap.servers": task.servers})
     try:
-        _wait_for(consumer, topic)
+        await_leader(consumer, topic)  # the run may not have begun
         consumer.assign([TopicPartition(topic, 0, 0)])
         _feed(assembler, _next_record(consumer), analyst)  # says what the steps are like
         if analyst.resume:
@@ -55,15 +52,6 @@ def _next_record(consumer: Consumer) -> Record:
         if (record := record_of(message)) is not None:
             return record
     raise ExchangeFailed(f"no frame came within {PATIENCE_SECONDS:g} s")
-
-
-def _wait_for(consumer: Consumer, topic: str) -> None:
-    """Wait until the run has begun."""
-    limit = time.monotonic() + PATIENCE_SECONDS
-    while topic not in consumer.list_topics(timeout=PATIENCE_SECONDS).topics:
-        if time.monotonic() > limit:
-            raise ExchangeFailed(f"topic {topic!r} was not made within {PATIENCE_SECONDS:g} s")
-        time.sleep(LOOK_SECONDS)
 
 
 if __name__ == "__main__":

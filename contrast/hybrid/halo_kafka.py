@@ -13,6 +13,7 @@ from confluent_kafka import KafkaError, Message, Producer, TopicPartition
 from lockstream.bridge.client import client_config
 from lockstream.bridge.errors import LockstreamError
 from lockstream.contrast.hybrid.workflow import Array, Band
+from lockstream.contrast.leaders import await_leader
 from lockstream.kafka.log import reader, record_of
 
 PATIENCE_SECONDS = 60.0
@@ -69,7 +70,7 @@ class HaloByTopic:
         self._above, self._below = (worker - 1) % workers, (worker + 1) % workers
         self._came: dict[tuple[int, bytes], Array] = {}  # a neighbour may be a step ahead
         self._consumer = reader({"bootstrap.servers": servers}, fetch_min_bytes=1, socket_nagle_disable=True)
-        self._consumer.get_watermark_offsets(TopicPartition(topic, worker), timeout=PATIENCE_SECONDS)
+        await_leader(self._consumer, topic, worker)
         self._consumer.assign([TopicPartition(topic, worker, 0)])
 
     def exchange(self, step: int) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, TopicPartition
 
 from lockstream.bridge.messages import run_topic
+from lockstream.contrast.leaders import await_leader
 from lockstream.contrast.pipeline.shared import (
     PATIENCE_SECONDS,
     Gauges,
     PipelineStuck,
     Task,
     my_task,
-    wait_for,
 )
 from lockstream.contrast.rig import reply
 from lockstream.kafka.assembler import StepAssembler
@@ -34,7 +34,7 @@ def main() -> None:
 
 def _analyse(task: Task, consumer: Consumer) -> dict[str, list[float]]:
     gauges, topic, random = Gauges(task.gauges), run_topic(task.run), np.random.default_rng(2)
-    wait_for(lambda: topic in consumer.list_topics(timeout=PATIENCE_SECONDS).topics, f"topic {topic}")
+    await_leader(consumer, topic)
     consumer.assign([TopicPartition(topic, 0, 0)])
     gauges.set("is_read", 1)
     found: dict[str, list[float]] = {"logged": [], "begun": [], "done": []}

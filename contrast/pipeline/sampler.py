@@ -6,14 +6,15 @@ It knows nothing of any single step: it reads gauges, and asks the broker how lo
 import time
 
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from lockstream.bridge.frames import Step, empty_frame, step_messages
 from lockstream.bridge.messages import Field, run_topic
 from lockstream.bridge.run_messages import run_started
 from lockstream.bridge.settings import StreamSettings
+from lockstream.contrast.leaders import await_leader
 from lockstream.contrast.pipeline.law import Sample
-from lockstream.contrast.pipeline.shared import PATIENCE_SECONDS, Gauges, Task, my_task, wait_for
+from lockstream.contrast.pipeline.shared import PATIENCE_SECONDS, Gauges, Task, my_task
 from lockstream.contrast.rig import reply
 from lockstream.kafka.log import reader
 
@@ -33,9 +34,8 @@ def main() -> None:
 def _sample(task: Task, consumer: Consumer) -> list[Sample]:
     gauges, random, samples = Gauges(task.gauges), np.random.default_rng(3), list[Sample]()
     topic, per_step = run_topic(task.run), _records_per_step(task)
-    wait_for(lambda: topic in consumer.list_topics(timeout=PATIENCE_SECONDS).topics, f"topic {topic}")
     partition = TopicPartition(topic, 0)
-    wait_for(lambda: _has_leader(consumer, partition), f"leader of {topic}")
+    await_leader(consumer, topic)
     gauges.set("is_sampled", 1)
     done = 0.0
     while done < task.all_steps:
@@ -49,17 +49,6 @@ def _sample(task: Task, consumer: Consumer) -> list[Sample]:
         published, begun, done = ((a + b) / 2 for a, b in zip(before, after, strict=True))
         samples.append(Sample((began + ended) / 2, published, logged, begun, done))
     return samples
-
-
-def _has_leader(consumer: Consumer, partition: TopicPartition) -> bool:
-    """Tell whether offsets can be asked for; a topic is listed before its partition has a leader."""
-    try:
-        consumer.get_watermark_offsets(partition, timeout=PATIENCE_SECONDS)
-    except KafkaException as error:
-        if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
-            raise
-        return False
-    return True
 
 
 def _records_per_step(task: Task) -> int:
