@@ -21,6 +21,7 @@ from lockstream.bridge.messages import run_topic
 from lockstream.bridge.settings import KafkaOptions, StreamSettings
 from lockstream.bridge.topics import MAX_MESSAGE_BYTES, run_topic_settings
 from lockstream.cli.checks.finding import Finding, fault, ok, unknown, warning
+from lockstream.cli.checks.release import check_release
 
 PLACE = "kafka"
 ASK_SECONDS = 15.0
@@ -53,6 +54,8 @@ def check_kafka(
     brokers, client = len(metadata.brokers), confluent_kafka.libversion()[0]
     found = f"cluster {metadata.cluster_id}, {brokers} broker{'s' * (brokers != 1)}; librdkafka {client}"
     yield ok(PLACE, f"brokers at {servers}", found)
+    first = metadata.brokers[min(metadata.brokers)]
+    yield check_release(str(first.host), int(str(first.port)), options)
     yield from _check_broker(admin, min(metadata.brokers), brokers, stream)
     topic = run_topic(run or f"doctor-{uuid.uuid4().hex[:8]}")
     if topic in metadata.topics:

@@ -87,21 +87,23 @@ start_kafka() {
     done
     for ((number = 1; number <= brokers; number++)); do
         until told=$(sed -n 's/^ *bootstrap.servers *//p' "$kept/broker-$number.out") && [[ $told ]]; do
-            kill -0 "${kafka[number - 1]}" 2>/dev/null || return 1
+            kill -0 "${kafka[number - 1]}" 2>/dev/null || { call_off; return 1; }
             sleep 0.5
         done
     done
     export LOCKSTREAM_KAFKA_BOOTSTRAP_SERVERS=$told
 }
 
-# Without a broker that has failed the others are stopped as well.
+# One has failed: those that serve are stopped, those that wait for it are ended.
+call_off() {
+    on_all stop_broker
+    kill "${kafka[@]}" 2>/dev/null
+}
+
 stop_kafka() {
     local one
     ((${#kafka[@]} == 0)) || on_all stop_broker
-    for one in "${kafka[@]}"; do
-        kill "$one" 2>/dev/null         # it may have waited for the others
-        await "$one"
-    done
+    for one in "${kafka[@]}"; do await "$one"; done
 }
 kafka=()
 

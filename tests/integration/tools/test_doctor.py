@@ -33,6 +33,8 @@ def test_a_broker_that_is_well_and_leaves_no_trace(
     assert code == 0, found
     assert set(states.values()) == {"ok"}, found
     assert states.keys() >= {"making a run's topic", "sending a record", "clocks", "replication", "KRaft"}
+    (release,) = [finding["found"] for finding in found if finding["what"].startswith("release of")]
+    assert release.startswith(f"Kafka {broker.kafka_version.rpartition('.')[0]} ")
     left = AdminClient({"bootstrap.servers": broker.bootstrap_servers}).list_topics(timeout=10).topics
     assert not [topic for topic in left if "doctor-" in topic]
 
