@@ -58,7 +58,7 @@ class Scalene:
         if not told.files:
             raise FileNotFoundError(file)
         spots = tuple(
-            _spot(name, line, told.elapsed_time_sec)
+            _spot(name, line, told)
             for name, of_file in told.files.items()
             for line in of_file.lines
             if line.share > 0 or line.n_peak_mb > 0
@@ -105,14 +105,15 @@ class _Output(msgspec.Struct):
     memory: bool = False
 
 
-def _spot(file: str, line: _Line, seconds: float) -> Spot:
+def _spot(file: str, line: _Line, told: _Output) -> Spot:
+    seconds = told.elapsed_time_sec
     return Spot(
         file=file,
         line=line.lineno,
         function="",
         seconds=seconds * line.share,
         native=seconds * line.n_cpu_percent_c / 100,
-        megabytes=line.n_peak_mb,
+        megabytes=line.n_peak_mb if told.memory else None,
     )
 
 
