@@ -39,7 +39,7 @@ class Scalene:
         if choices.is_cpu_only:
             words.append("--cpu-only")
         if folders := _folders(program, choices):
-            words += ["--program-path", os.path.commonpath(folders), "--profile-only", ",".join(folders)]
+            words += ["--profile-all", "--profile-only", ",".join(folders)]  # all: even what pip installed
         runner = [*program.interpreter, "-m", "lockstream.profiling.inside.scalene"]
         is_module = program.target[0] == "-m"
         target = (
@@ -121,7 +121,7 @@ def _folders(program: PythonProgram, choices: Choices) -> list[str]:
     """Return what is to be sampled; empty if it is what scalene samples anyhow."""
     found = list(choices.folders)
     if found and program.target[0].endswith(".py"):
-        found.append(str(Path(program.target[0]).resolve().parent))
+        found.append(str(Path(program.target[0]).resolve()))
     return found
 
 
