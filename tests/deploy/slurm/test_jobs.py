@@ -113,6 +113,24 @@ def test_a_job_with_three_brokers_goes_on_with_the_same_three_logs(
     assert processes_of(job) == []
 
 
+def test_without_the_data_of_one_of_three_brokers_a_job_refuses_to_begin_a_second_log(
+    jobs: Jobs, slurm: Slurm, run_id: str
+) -> None:
+    (jobs.folder / "node").mkdir()
+    kept = jobs.folder / "kafka" / run_id
+    kept.mkdir(parents=True)
+    (kept / "broker-2.away").write_text("n9:/local/broker-2\n")
+    told = {"TMPDIR": str(jobs.folder / "node"), "BROKERS": "3", "LOCKSTREAM_RUN_ID": run_id}
+    job = jobs.submit("simulate-with-kafka", "--nodes=2", **told)
+    assert slurm.wait(job) == ["FAILED"]
+    assert "Kafka's data are at n9:/local/broker-2, on a node where an attempt was killed" in jobs.output(job)
+    assert slurm.restarts(job) == 0
+    assert [path.name for path in sorted(kept.glob("*.away"))] == ["broker-2.away"]
+    assert [*(jobs.folder / "node").iterdir()] == []
+    assert not (jobs.folder / "checkpoints").exists()
+    assert processes_of(job) == []
+
+
 def copies(meeting: Path, run: str) -> list[int]:
     """On which brokers a run's records are, asked of those that met there."""
     addresses = [json.loads(path.read_text())["address"] for path in meeting.glob("node-*-of-3.json")]
