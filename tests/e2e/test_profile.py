@@ -227,6 +227,7 @@ def test_mistakes(words: list[str], said: str, tmp_path: Path) -> None:
     done = run(LOCKSTREAM, "profile", *words, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert said in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_being_watched_costs(tmp_path: Path) -> None:
