@@ -69,22 +69,22 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
         The command failed and left nothing.
     """
     tool.ensure_usable()
-    ranks = make_folder(folder) / "ranks"
+    _, programs = wrap_programs(command, lambda program: program.words)
+    chosen = [_ask_interpreter(program, tool, choices) for program in programs]  # before anything is written
+    ranks = make_folder(folder).resolve() / "ranks"
     ranks.mkdir()
-    orders = 0
+    numbered = enumerate(chosen)
 
     def wrap(program: PythonProgram) -> list[str]:
-        nonlocal orders
-        watching = replace(choices, watched=choices.watched or watched_by_default(program))
+        number, its = next(numbered)
         order = Order(
             tool=tool.name,
-            folder=str(ranks.resolve()),
+            folder=str(ranks),
             interpreter=program.interpreter,
             target=program.target,
-            choices=_ask_interpreter(program, tool, watching),
+            choices=its,
         )
-        file = ranks.resolve() / f"order-{orders}.json"
-        orders += 1
+        file = ranks / f"order-{number}.json"
         file.write_bytes(msgspec.json.encode(order))
         return [program.interpreter[0], "-m", "lockstream.profiling.rank", str(file), *program.arguments]
 
@@ -191,6 +191,7 @@ def _ask_interpreter(program: PythonProgram, tool: Tool, choices: Choices) -> Ch
 
     A process of its own: to find a module can mean to import the package around it, and that may start MPI.
     """
+    choices = replace(choices, watched=choices.watched or watched_by_default(program))
     needed = ["lockstream.profiling", *([tool.package] if tool.package else [])]
     python = program.interpreter[0]
     try:

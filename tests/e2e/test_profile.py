@@ -180,6 +180,23 @@ def test_the_commands_exit_code_and_what_was_seen_until_then(tmp_path: Path) -> 
     assert "work" in functions(read_profile(tmp_path / "out" / "report.json"))
 
 
+@pytest.mark.parametrize("tool", ["line", "scalene"])
+def test_a_package_is_run_by_its_name_and_what_it_imports_is_watched(tool: str, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("from package.inner import busy\nprint(busy())\n")
+    (package / "inner.py").write_text("def busy():\n    return sum(i * i for i in range(2_000_000))\n")
+    command = [LOCKSTREAM, "profile", "--tool", tool, "--cpu-only", "--out", tmp_path / "out", "--"]
+    done = run(*command, sys.executable, "-m", "package", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2666664666667000000" in done.stdout
+    found = {
+        (Path(spot.file).name, spot.line) for spot in read_profile(tmp_path / "out" / "report.json").spots
+    }
+    assert ("inner.py", 2) in found
+
+
 def test_who_stops_it_sees_what_was_found_until_then(tmp_path: Path) -> None:
     program = tmp_path / "endless.py"
     program.write_text(
@@ -210,6 +227,7 @@ def test_mistakes(words: list[str], said: str, tmp_path: Path) -> None:
     done = run(LOCKSTREAM, "profile", *words, cwd=tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert said in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_being_watched_costs(tmp_path: Path) -> None:

@@ -59,13 +59,17 @@ def test_what_scalene_says(tmp_path: Path) -> None:
     shares = '"n_cpu_percent_python": 20.0, "n_cpu_percent_c": 30.0, "n_sys_percent": 10.0'
     line = f'{{"lineno": 35, {shares}, "n_peak_mb": 7}}'
     idle = '{"lineno": 36, "n_cpu_percent_python": 0, "more": [1]}'
-    whole = f'{{"elapsed_time_sec": 10, "files": {{"/x/a.py": {{"lines": [{line}, {idle}]}}}}}}'
+    whole = (
+        f'{{"elapsed_time_sec": 10, "memory": true, "files": {{"/x/a.py": {{"lines": [{line}, {idle}]}}}}}}'
+    )
     (tmp_path / "r.json").write_text(whole)
     read = load_tool("scalene").read(tmp_path / "r")
     assert read.seconds == 10
     (spot,) = read.spots
     assert (spot.file, spot.line, spot.megabytes) == ("/x/a.py", 35, 7)
     assert (spot.seconds, spot.native) == pytest.approx((6, 3))
+    (tmp_path / "r.json").write_text(whole.replace("true", "false"))
+    assert load_tool("scalene").read(tmp_path / "r").spots[0].megabytes is None
     (tmp_path / "r.json").write_text(whole[:-3])
     with pytest.raises(RecordUnreadable):
         load_tool("scalene").read(tmp_path / "r")
