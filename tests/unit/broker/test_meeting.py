@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from lockstream.bridge.errors import ConfigurationError
-from lockstream.kafka.broker.errors import NodesMissing, PortTaken, UnusableFolder
+from lockstream.kafka.broker import launch
+from lockstream.kafka.broker.errors import BrokerFailed, NodesMissing, PortTaken, UnusableFolder
 from lockstream.kafka.broker.launch import take_seat
 from lockstream.kafka.broker.meeting import Seat
-from lockstream.kafka.broker.membership import Address
+from lockstream.kafka.broker.membership import Address, Membership
 from lockstream.kafka.broker.ports import LOOPBACK
 from lockstream.kafka.broker.state import StateFolder
 
@@ -95,3 +96,23 @@ def test_a_node_that_comes_back_takes_the_ports_that_it_had_or_none(tmp_path: Pa
         pytest.raises(PortTaken, match=str(before.controller_port)),
     ):
         take_seat(folder, first, LOOPBACK)
+
+
+def test_a_node_without_data_does_not_start_while_the_others_do_not_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = seats(tmp_path)
+    for seat in others:
+        seat.take(address(seat.number), "old", is_formatted=True)
+    asked = []
+
+    def nobody_serves(membership: Membership, cluster_id: str, timeout: float) -> bool:
+        asked.append((membership.bootstrap_servers.split(",")[1:], cluster_id))
+        return False
+
+    monkeypatch.setattr(launch, "wait_for_majority", nobody_serves)
+    monkeypatch.setattr(launch, "spawn", lambda *_: pytest.fail("it was started"))
+    manner = launch.Manner(spawn=lambda *_, **__: pytest.fail("it was started"))
+    with pytest.raises(BrokerFailed, match="the nodes that have the cluster's data did not serve it"):
+        launch.launch_node(StateFolder(tmp_path / "node-1"), manner, first)
+    assert asked == [(["10.0.0.2:1002", "10.0.0.3:1003"], "old")]
