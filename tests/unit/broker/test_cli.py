@@ -45,7 +45,7 @@ def test_a_port_out_of_range_is_the_users_mistake(tmp_path: Path) -> None:
         (["--foreground"], "say which node"),
         (["--node", "4", "--foreground"], "from 1 to 3"),
         (["--node", "1", "--of", "2", "--foreground"], "take 3 nodes"),
-        (["--node", "1", "--foreground", "--host", "192.0.2.1"], "by which others reach this machine"),
+        (["--node", "1", "--foreground", "--host", "203.0.113.77"], "by which others reach this machine"),
     ],
 )
 def test_a_node_of_a_cluster_that_cannot_be_is_refused(words: list[str], cure: str, tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_a_node_of_a_cluster_that_cannot_be_is_refused(words: list[str], cure: s
 
 
 def test_who_opens_kafka_to_a_network_is_told_what_that_means(tmp_path: Path) -> None:
-    result = CliRunner().invoke(broker, ["start", "--dir", str(tmp_path), "--host", "192.0.2.1"])
-    assert "192.0.2.1 with neither encryption nor authentication" in result.stderr
+    result = CliRunner().invoke(broker, ["start", "--dir", str(tmp_path), "--host", "203.0.113.77"])
+    assert "203.0.113.77 with neither encryption nor authentication" in result.stderr
 
 
 def test_a_damaged_folder_is_told_not_guessed_at(tmp_path: Path) -> None:

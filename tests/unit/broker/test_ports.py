@@ -66,6 +66,6 @@ def test_a_taken_port_is_an_error_that_names_it_and_the_cure(taken: int) -> None
 
 def test_a_host_that_is_not_this_machine_s_is_an_error_with_the_cure() -> None:
     ports.check_host("localhost")
-    for host in ("192.0.2.1", "no-such-host.invalid"):
+    for host in ("203.0.113.77", "no-such-host.invalid"):
         with pytest.raises(UnusableHost, match=rf"'{host}' .*--host"):
             ports.check_host(host)
