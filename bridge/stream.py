@@ -123,7 +123,8 @@ def open_stream(
     configuration
         What to keep with the run: plain JSON types, without secrets.
     watch
-        Is shown what `Stream.publish` does: ``"wait"`` for a free slot, and ``"gather"``.
+        Is shown what `Stream.publish` does: ``"stall"`` until there is a free slot, ``"wait"`` for rank 0's word,
+        ``"gather"``.
 
     Returns
     -------
@@ -177,7 +178,7 @@ class Stream:
         watch: Watch,
     ) -> None:
         self._comm, self._link, self._run, self._settings = comm, link, run, settings
-        self._waiting, self._gathering = watch("wait"), watch("gather")
+        self._stalling, self._waiting, self._gathering = watch("stall"), watch("wait"), watch("gather")
         self._slots = link.slots if link else None
         path, mark = comm.bcast((link.slots.path, link.slots.mark) if link else ("", b""))
         if self._slots is None:
@@ -232,8 +233,10 @@ class Stream:
             raise ValueError(
                 f"step {step} after {self._last_step}, time {time}: steps must grow, time be finite"
             )
+        with self._stalling:
+            mine = self._acquire()
         with self._waiting:
-            slot = self._gatherer.tell_all(self._acquire())
+            slot = self._gatherer.tell_all(mine)
         if slot in (STOPPED, REFUSED):
             self._show()  # how long it waited for the answer
             kind = StreamRefused if slot == REFUSED else StreamStopped

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lockstream.profiling.tools.tool import Choices
 
 SHOWN = 8  # places on the terminal; the report has more
+COMPARED = tuple(name for name in TOOLS if name != "timers")  # which need a program that marks its phases
 _CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -26,7 +27,8 @@ _CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     "tools",
     multiple=True,
     type=click.Choice(list(TOOLS)),
-    help="Which profiler; repeatable with --compare. Default: cprofile, which is part of Python; with --compare, all.",
+    help="Which profiler; repeatable with --compare. Default: cprofile, which is part of Python; "
+    "with --compare, all but timers.",
 )
 @click.option(
     "--out",
@@ -75,7 +77,7 @@ def profile(
 
     choices = Choices(watched=watched, is_cpu_only=is_cpu_only)
     if compare:
-        return _compare(command, tools or tuple(TOOLS), choices, folder or _new_folder("compare"), rounds)
+        return _compare(command, tools or COMPARED, choices, folder or _new_folder("compare"), rounds)
     if len(tools) > 1:
         raise ConfigurationError("--tool", ", ".join(tools), "one at a time, or several with --compare")
     tool = tools[0] if tools else "cprofile"

@@ -119,7 +119,7 @@ def open_stream_observer(
     start
         Where a later attempt begins.
     timers
-        Are told of the phases ``publish``, ``gather`` and ``wait``.
+        Are told of the phases ``publish``, ``stall``, ``gather`` and ``wait``.
 
     Raises
     ------

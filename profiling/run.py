@@ -20,7 +20,7 @@ from lockstream.profiling.errors import NoRecord, RecordUnreadable, ToolUnusable
 from lockstream.profiling.machine import this_machine
 from lockstream.profiling.merge import merge_spots, merge_trees
 from lockstream.profiling.rank import Begun, Order, record_of
-from lockstream.profiling.results import Picture, Profile, RankProfile
+from lockstream.profiling.results import MergedSpot, Picture, Profile, RankProfile
 from lockstream.profiling.tools.tool import Choices, PythonProgram, Tool
 
 LEAST_SHARE = 0.001  # of a rank's time; places below it on every rank are left out
@@ -69,22 +69,22 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
         The command failed and left nothing.
     """
     tool.ensure_usable()
-    ranks = make_folder(folder) / "ranks"
+    _, programs = wrap_programs(command, lambda program: program.words)
+    chosen = [_ask_interpreter(program, tool, choices) for program in programs]  # before anything is written
+    ranks = make_folder(folder).resolve() / "ranks"
     ranks.mkdir()
-    orders = 0
+    numbered = enumerate(chosen)
 
     def wrap(program: PythonProgram) -> list[str]:
-        nonlocal orders
-        watching = replace(choices, watched=choices.watched or watched_by_default(program))
+        number, its = next(numbered)
         order = Order(
             tool=tool.name,
-            folder=str(ranks.resolve()),
+            folder=str(ranks),
             interpreter=program.interpreter,
             target=program.target,
-            choices=_ask_interpreter(program, tool, watching),
+            choices=its,
         )
-        file = ranks.resolve() / f"order-{orders}.json"
-        orders += 1
+        file = ranks / f"order-{number}.json"
         file.write_bytes(msgspec.json.encode(order))
         return [program.interpreter[0], "-m", "lockstream.profiling.rank", str(file), *program.arguments]
 
@@ -96,7 +96,7 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
         raise LockstreamError(f"the command ended with exit code {exit_code} before any rank had begun")
     files = [record_of(ranks, rank) for rank in range(size)]
     seen = [_read(tool, ranks, rank, exit_code) for rank in range(size)]
-    spots = tuple(spot for spot in merge_spots(seen) if max(spot.shares) >= LEAST_SHARE)
+    spots = tuple(spot for spot in merge_spots(seen) if _matters(spot, seen))
     notes = [*tool.notes, f"Places with less than {LEAST_SHARE:.1%} of every rank's time are left out."]
     if exit_code:
         notes.append(f"The command ended with exit code {exit_code}.")
@@ -116,6 +116,14 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
         notes=tuple(notes),
     )
     return Profiled(profile=profile, pictures=tool.pictures(files), exit_code=exit_code, seconds=seconds)
+
+
+def _matters(spot: MergedSpot, ranks: Sequence[RankProfile]) -> bool:
+    """Whether a place, with what it calls, takes a share worth keeping on any rank."""
+    times = spot.inclusive or spot.seconds
+    return any(
+        taken > 0 and taken >= LEAST_SHARE * rank.seconds for taken, rank in zip(times, ranks, strict=True)
+    )
 
 
 def make_folder(folder: Path) -> Path:
@@ -183,6 +191,7 @@ def _ask_interpreter(program: PythonProgram, tool: Tool, choices: Choices) -> Ch
 
     A process of its own: to find a module can mean to import the package around it, and that may start MPI.
     """
+    choices = replace(choices, watched=choices.watched or watched_by_default(program))
     needed = ["lockstream.profiling", *([tool.package] if tool.package else [])]
     python = program.interpreter[0]
     try:
@@ -228,6 +237,8 @@ def _read(tool: Tool, ranks: Path, rank: int, exit_code: int) -> RankProfile:
             raise LockstreamError(
                 f"the command ended with exit code {exit_code}, and rank {rank} left no profile"
             ) from error
+        if isinstance(error, NoRecord):  # the tool knows better why
+            raise
         raise NoRecord(
             f"--tool {tool.name}: rank {rank} left no profile, though the command ended well; it was too short to be "
             "sampled, or ended by os._exit: let it run for some seconds"

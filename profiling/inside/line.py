@@ -39,7 +39,7 @@ def main(record: Path, watched: Sequence[str], words: list[str]) -> None:
 def _run(profiler: LineProfiler, words: list[str]) -> None:
     """Run the program with its own source watched; a script that pip made has nothing of interest in it."""
     is_module = words[0] == "-m"
-    script = modname_to_modpath(words[1], hide_init=False) if is_module else words[0]
+    script = _source_of(words[1]) if is_module else words[0]
     if script is None or (not is_module and not script.endswith(".py")):
         run_program(words)
         return
@@ -47,6 +47,14 @@ def _run(profiler: LineProfiler, words: list[str]) -> None:
     sys.path[0] = str(Path.cwd() if is_module else Path(script).resolve().parent)
     names = {"__file__": script, "__name__": "__main__", "prof": profiler, "profile": profiler}
     autoprofile.run(script, names, prof_mod=[script], as_module=is_module)
+
+
+def _source_of(module: str) -> str | None:
+    """Return the file that ``python -m MODULE`` runs."""
+    file: str | None = modname_to_modpath(module, hide_init=False)
+    if file is not None and Path(file).name == "__init__.py":
+        file = modname_to_modpath(f"{module}.__main__", hide_main=False)
+    return file
 
 
 @contextmanager

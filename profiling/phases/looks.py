@@ -20,12 +20,12 @@ _USUAL = {
     "reduce": Look("#F0E442", "\\\\\\"),
     "gather": Look("#D55E00", "xxx"),
     "publish": Look("#CC79A7", "..."),
+    "stall": Look("#56B4E9", "|||"),
     "wait": Look("#DDDDDD"),
     "checkpoint": Look("#009E73", "+++"),
     OTHER: Look("#FFFFFF"),
 }
 _FURTHER = (
-    Look("#56B4E9", "|||"),
     Look("#882255", "---"),
     Look("#44AA99", "ooo"),
     Look("#999933", "**"),

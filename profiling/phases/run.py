@@ -10,7 +10,7 @@ from lockstream.mpi_jobs.clocks import to_common_clock
 from lockstream.mpi_jobs.decomposition import Array
 from lockstream.mpi_jobs.phase_files import PhasesUnreadable, RankPhases, phase_file, read_phases
 
-USUAL = ("compute", "halo", "reduce", "gather", "publish", "wait", "checkpoint")
+USUAL = ("compute", "halo", "reduce", "gather", "publish", "stall", "wait", "checkpoint")
 """What Lockstream's own simulations mark, in the order of reports and pictures."""
 OTHER = "other"
 """Time in which no phase was marked."""

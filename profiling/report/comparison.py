@@ -6,7 +6,7 @@ from lockstream.profiling.report.figures import slowdown_picture
 from lockstream.profiling.report.pages import write_pages
 from lockstream.profiling.results import Comparison, write_json
 
-FOUND = 3  # places of each tool
+FOUND = 5  # places of each tool
 
 
 def write_comparison(folder: Path, comparison: Comparison) -> None:

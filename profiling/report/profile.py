@@ -8,7 +8,7 @@ from lockstream.profiling.report.pages import write_pages
 from lockstream.profiling.report.words import findings, unequal
 from lockstream.profiling.results import Picture, Profile, write_json
 
-SPOTS = 40  # the JSON has all
+SPOTS = 25  # the JSON has all
 UNEQUAL_SPOTS = 8
 TREE_SHARE = 0.01  # of all time; thinner branches are in the JSON only
 

@@ -22,14 +22,9 @@ def findings(profile: Profile) -> list[str]:
     told = [_busiest(profile.spots[0])]
     uneven = unequal(profile)
     if uneven:
-        worst = uneven[0]
-        rank = worst.seconds.index(max(worst.seconds))
+        told.append(f"Least equal: {' and '.join(_excess(spot) for spot in _both_sides(uneven))}.")
         told.append(
-            f"Least equal: {place(worst)}, {max(worst.seconds):.2g} s on rank {rank}, "
-            f"{worst.mean:.2g} s on average, imbalance {worst.imbalance:.2f}."
-        )
-        told.append(
-            "Where a rank does more, others wait: their waiting shows up as a place in MPI that is unequal too."
+            "Where one rank has more to do, the others wait for it: a place that calls MPI is where they wait."
         )
     elif len(profile.rank_seconds) > 1:
         told.append(
@@ -49,3 +44,18 @@ def _busiest(spot: MergedSpot) -> str:
         return f"Busiest: {place(spot)}, {spot.share:.1%} of the time."
     rank = spot.shares.index(max(spot.shares))
     return f"Busiest: {place(spot)}, {spot.share:.1%} of the time on average, {max(spot.shares):.1%} on rank {rank}."
+
+
+def _both_sides(uneven: list[MergedSpot]) -> list[MergedSpot]:
+    """Return the least equal place, and the first where another rank is the busiest: work, and waiting for it."""
+    first = uneven[0]
+    other = next((spot for spot in uneven if _busiest_rank(spot) != _busiest_rank(first)), None)
+    return [first, *([other] if other else [])]
+
+
+def _excess(spot: MergedSpot) -> str:
+    return f"{place(spot)}, {max(spot.seconds):.2g} s on rank {_busiest_rank(spot)} and {spot.mean:.2g} s on average"
+
+
+def _busiest_rank(spot: MergedSpot) -> int:
+    return spot.seconds.index(max(spot.seconds))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from lockstream.bridge.errors import ConfigurationError, LockstreamError, UserError
 from lockstream.mpi_jobs.config import Configuration, read_configuration
@@ -137,12 +138,16 @@ def run_to_end(command: Sequence[str], timeout: float) -> None:
 
 @contextmanager
 def _ended(command: Sequence[str], out: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Lend a process that is ended with the block, and with us: who is told to end raises like any other error."""
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
     )
+    before = signal.getsignal(signal.SIGTERM)
     try:
+        signal.signal(signal.SIGTERM, _leave)
         yield process
     finally:
+        signal.signal(signal.SIGTERM, before)
         if process.poll() is None:
             process.terminate()  # mpirun then ends its ranks
             try:
@@ -150,6 +155,10 @@ def _ended(command: Sequence[str], out: int) -> Iterator[subprocess.Popen[bytes]
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(PATIENCE_SECONDS)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _sample(folder: Path, ranks: int, number: int) -> Sample:

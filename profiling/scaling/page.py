@@ -2,7 +2,7 @@
 
 ::
 
-    python -m lockstream.profiling.scaling.page docs compute=FOLDER publish=FOLDER weak=FOLDER
+    python -m lockstream.profiling.scaling.page docs compute=FOLDER checkpoint=FOLDER weak=FOLDER
 
 keeps the reports of `lockstream scaling` in these folders in ``docs/results/scaling.json``; without folders the page
 alone is made anew.
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from lockstream.profiling.report.generated import fill
 from lockstream.profiling.scaling.report import about, finding, parts_table, points_table
 from lockstream.profiling.scaling.results import Scaling, read_scaling
+from lockstream.profiling.tables import filled
 
 PAGE, RESULTS = Path("explanation/scaling.md"), Path("results/scaling.json")
 
@@ -33,12 +33,12 @@ def make_page(page: str, results: Mapping[str, Scaling]) -> str:
             *(f"**{warning}**\n" for warning in found.warnings),
         ]
         parts |= {
-            f"{name}-about": "\n".join(said),
+            f"{name}-about": "\n".join(said).strip(),
             f"{name}-points": points_table(found).markdown,
             f"{name}-parts": parts_table(found).markdown,
             f"{name}-finding": " ".join(finding(found)),
         }
-    return fill(page, parts)
+    return filled(page, parts)
 
 
 def read_results(docs: Path) -> dict[str, Scaling]:

@@ -125,7 +125,7 @@ def about(found: Scaling) -> str:
     machine = found.machine
     return (
         f"{found.date}, {machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}, load "
-        f"{machine.load:.2g} before it began. {found.steps} steps, {published}, {found.rounds} rounds."
+        f"{machine.load:.1f} before it began. {found.steps} steps, {published}, {found.rounds} rounds."
     )
 
 
@@ -225,7 +225,7 @@ def warnings_about(plan: Plan, cores: int, load: float, points: Sequence[Point])
         )
     if load > BUSY * cores:
         warnings.append(
-            f"Other programs were at work when this began (load {load:g} on {cores} cores): trust neither times nor "
+            f"Other programs were at work when this began (load {load:.1f} on {cores} cores): trust neither times nor "
             "speed-ups until it is repeated on a quiet machine."
         )
     return warnings

@@ -53,8 +53,9 @@ class Perf:
             command = ["perf", "record", "-q", *EVENT, "-o", f"{folder}/perf.data", "--", "true"]
             tried = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         if tried.returncode:
+            said = tried.stderr.strip().partition("\n")[0].rstrip(":") or f"exit code {tried.returncode}"
             raise ToolUnusable(
-                f"--tool perf: the kernel forbids it, {PARANOID} is {_paranoid()}; "
+                f"--tool perf: perf may not record here ({said}), {PARANOID} is {_paranoid()}; "
                 "as root: sysctl kernel.perf_event_paranoid=1 (in a container it takes --cap-add PERFMON too), "
                 "or use --tool scalene"
             )

@@ -39,7 +39,7 @@ class Scalene:
         if choices.is_cpu_only:
             words.append("--cpu-only")
         if folders := _folders(program, choices):
-            words += ["--program-path", os.path.commonpath(folders), "--profile-only", ",".join(folders)]
+            words += ["--profile-all", "--profile-only", ",".join(folders)]  # all: even what pip installed
         runner = [*program.interpreter, "-m", "lockstream.profiling.inside.scalene"]
         is_module = program.target[0] == "-m"
         target = (
@@ -58,7 +58,7 @@ class Scalene:
         if not told.files:
             raise FileNotFoundError(file)
         spots = tuple(
-            _spot(name, line, told.elapsed_time_sec)
+            _spot(name, line, told)
             for name, of_file in told.files.items()
             for line in of_file.lines
             if line.share > 0 or line.n_peak_mb > 0
@@ -105,14 +105,15 @@ class _Output(msgspec.Struct):
     memory: bool = False
 
 
-def _spot(file: str, line: _Line, seconds: float) -> Spot:
+def _spot(file: str, line: _Line, told: _Output) -> Spot:
+    seconds = told.elapsed_time_sec
     return Spot(
         file=file,
         line=line.lineno,
         function="",
         seconds=seconds * line.share,
         native=seconds * line.n_cpu_percent_c / 100,
-        megabytes=line.n_peak_mb,
+        megabytes=line.n_peak_mb if told.memory else None,
     )
 
 
@@ -120,7 +121,7 @@ def _folders(program: PythonProgram, choices: Choices) -> list[str]:
     """Return what is to be sampled; empty if it is what scalene samples anyhow."""
     found = list(choices.folders)
     if found and program.target[0].endswith(".py"):
-        found.append(str(Path(program.target[0]).resolve().parent))
+        found.append(str(Path(program.target[0]).resolve()))
     return found
 
 

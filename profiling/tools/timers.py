@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lockstream.mpi_jobs.phase_files import PhasesUnreadable, read_phases
 from lockstream.mpi_jobs.phases import VARIABLE
-from lockstream.profiling.errors import RecordUnreadable
+from lockstream.profiling.errors import NoRecord, RecordUnreadable
 from lockstream.profiling.phases.run import read_run
 from lockstream.profiling.phases.timeline import draw_timeline
 from lockstream.profiling.report.figures import svg_of
@@ -35,7 +35,8 @@ class PhaseTimers:
         """Return the phases as places; of those that did not fit into the timers' memory the sums are known."""
         record = record_of(file)
         if not record.exists():
-            raise FileNotFoundError(record)
+            cure = "the program marks no phases, with phase_timers of lockstream.mpi_jobs.phases; another tool sees it"
+            raise NoRecord(f"--tool timers: {record} is not there: {cure}")
         try:
             found = read_phases(record)
         except PhasesUnreadable as error:

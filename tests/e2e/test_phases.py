@@ -1,15 +1,21 @@
 """`--phases`, `lockstream timeline` and `lockstream scaling` as a user starts them: what they say adds up."""
 
 import json
+import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
-from support.programs import LOCKSTREAM, mpirun, run
+from support.pages import commands
+from support.programs import LOCKSTREAM, MPIRUN, mpirun, run
 
 from lockstream.kafka.broker import BrokerInfo
 from lockstream.profiling.phases.run import read_run
 from lockstream.profiling.scaling.results import read_scaling
 
+ROOT = Path(__file__).parents[2]
+EXAMPLES, HOW_TO = ROOT / "examples", ROOT / "docs" / "how-to" / "see-where-the-time-goes.md"
 TOML = """
 [run]
 id = "timed"
@@ -47,7 +53,14 @@ def test_a_streaming_run_is_timed_drawn_and_traced(
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "| publish |" in shown.stdout
     found = json.loads((out / "report.json").read_text())
-    assert {phase["name"] for phase in found["phases"]} >= {"compute", "halo", "gather", "publish", "wait"}
+    assert {phase["name"] for phase in found["phases"]} >= {
+        "compute",
+        "halo",
+        "gather",
+        "publish",
+        "stall",
+        "wait",
+    }
     assert sum(phase["share"] for phase in found["phases"]) == pytest.approx(1)
     assert sum(phase["path_seconds"] for phase in found["phases"]) == pytest.approx(found["seconds"])
     for rank in (0, 1):
@@ -84,3 +97,41 @@ def test_what_cannot_be_run_on_so_many_ranks_is_said_before_anything_runs(toml: 
     done = run(LOCKSTREAM, "scaling", toml, *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("lockstream: domain.grid = [1, 1]")
+
+
+def test_the_timers_as_a_profiler_find_the_planted_hot_spot(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    program = [sys.executable, EXAMPLES / "hot_spot.py", "10"]
+    done = run(LOCKSTREAM, "profile", "--tool", "timers", "--out", out, "--", MPIRUN, "-n", "2", *program)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((out / "report.json").read_text())
+    spots = {spot["function"]: spot for spot in found["spots"]}
+    assert set(spots) == {"halo", "smooth", "count_close", "reduce"}
+    assert all(spot["calls"] == [10, 10] for spot in spots.values())
+    first, last = spots["count_close"]["seconds"]
+    assert last > first  # it has four times the pairs
+    for rank in (0, 1):
+        assert sum(spot["seconds"][rank] for spot in spots.values()) <= found["rank_seconds"][rank]
+    assert "What each rank was doing when" in (out / "report.html").read_text()
+
+
+def test_the_program_of_the_how_to_is_timed(tmp_path: Path) -> None:
+    (python,) = re.findall(r"^```python\n(.*?)^```", HOW_TO.read_text(), re.DOTALL | re.MULTILINE)
+    program = tmp_path / "program.py"
+    program.write_text(python)
+    done = mpirun(2, sys.executable, program, env={"LOCKSTREAM_PHASES": str(tmp_path / "phases")})
+    assert (done.returncode, done.stderr) == (0, "")
+    timed = read_run(tmp_path / "phases")
+    assert timed.names == ("compute", "halo")
+    assert [line.step.tolist()[::2] for line in timed.ranks] == [list(range(100))] * 2
+
+
+@pytest.mark.drill
+def test_the_commands_of_the_how_to_run(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    env = {"PATH": f"{Path(LOCKSTREAM).parent}{os.pathsep}{os.environ['PATH']}"}
+    for block in commands(HOW_TO):
+        done = run("bash", "-ec", block, cwd=tmp_path, env=env, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "steps-100-110" / "trace.json").exists()
+    assert (tmp_path / "lockstream-scaling" / "report.html").exists()

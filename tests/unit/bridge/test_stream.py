@@ -251,4 +251,4 @@ def test_whoever_watches_is_told_what_publishing_consists_of() -> None:
     with opened(watch=Watched) as stream:
         stream.publish(0, time=0, blocks=BLOCK)
         stream.publish(1, time=1, blocks=BLOCK)
-    assert told == ["wait", "/wait", "gather", "/gather"] * 2
+    assert told == ["stall", "/stall", "wait", "/wait", "gather", "/gather"] * 2

@@ -15,12 +15,15 @@ from lockstream.bridge.errors import ConfigurationError
 from lockstream.cli.timeline import parse_steps
 from lockstream.mpi_jobs.clocks import ClockReading
 from lockstream.mpi_jobs.phase_files import PhasesUnreadable, phase_file, write_phases
+from lockstream.profiling.errors import NoRecord, RecordUnreadable
 from lockstream.profiling.phases.meetings import MEETINGS, critical_path, find_arrivals
 from lockstream.profiling.phases.report import notes, totals_table
 from lockstream.profiling.phases.run import PhaseRun, merge, read_run
 from lockstream.profiling.phases.summary import PhaseTotal, summarise
 from lockstream.profiling.phases.timeline import default_window, draw_timeline
 from lockstream.profiling.phases.trace import write_trace
+from lockstream.profiling.tools import load_tool
+from lockstream.profiling.tools.tool import Choices, PythonProgram
 
 # Rank 1 computes twice as long; both then exchange until 11. Rank 0 publishes, rank 1 waits for it.
 TWO = [
@@ -50,6 +53,11 @@ def test_waiting_lasts_until_the_last_one_comes() -> None:
     run = run_of(*TWO)
     assert phase(run, "halo").waited_seconds == (5e-9, 0)
     assert phase(run, "wait").waited_seconds == (0, 6e-9)
+
+
+def test_who_left_before_the_last_one_came_has_not_waited_for_it() -> None:
+    run = run_of([("gather", 0, 2), ("compute", 2, 9)], [("compute", 0, 5), ("gather", 5, 9)])
+    assert phase(run, "gather").waited_seconds == (0, 0)
 
 
 def test_the_critical_path_goes_through_who_was_waited_for() -> None:
@@ -231,3 +239,30 @@ def test_steps_are_read() -> None:
     for text in ("3", "4:3", "a:b", ":", "-1:2"):
         with pytest.raises(ConfigurationError, match="FIRST:LAST"):
             parse_steps(text)
+
+
+def test_the_tool_timers_reads_phases_and_refuses_what_is_none(tmp_path: Path) -> None:
+    tool, file = load_tool("timers"), tmp_path / "rank-00000"
+    start = tool.start(
+        PythonProgram(interpreter=("python",), target=("a.py",), arguments=()), file, Choices()
+    )
+    assert start.environment == {"LOCKSTREAM_PHASES": str(tmp_path)}
+    for rank in (0, 1):
+        write_phases(phase_file(tmp_path, rank), rank_phases(rank, 2, TWO[rank]))
+    found = tool.read(file)
+    assert found.seconds == 18e-9
+    assert [(spot.function, spot.seconds, spot.calls) for spot in found.spots] == [
+        ("compute", 5e-9, 1),
+        ("halo", 6e-9, 1),
+        ("publish", 6e-9, 1),
+        ("wait", 1e-9, 1),
+    ]
+    with pytest.raises(NoRecord, match="marks no phases"):
+        tool.read(tmp_path / "rank-00002")
+    (picture,) = tool.pictures([file, tmp_path / "rank-00001"])
+    assert picture.svg.startswith("<svg")
+    write_phases(phase_file(tmp_path, 0), replace(rank_phases(0, 2, TWO[0]), lost=1))
+    assert {spot.calls for spot in tool.read(file).spots} == {None}
+    phase_file(tmp_path, 0).write_bytes(b"{}")
+    with pytest.raises(RecordUnreadable, match="rank-00000"):
+        tool.read(file)

@@ -1,11 +1,15 @@
 """Scaling: what is put into made-up measurements is found in them."""
 
+import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.waiting import wait_until
 
 from lockstream.bridge.errors import ConfigurationError, UserError
 from lockstream.cli.scaling import parse_ranks
@@ -195,7 +199,7 @@ def test_more_ranks_than_cores_and_a_busy_machine_are_warned_of() -> None:
     assert "left out of the fit" in shared
     streaming = warnings_about(plan(is_streaming=True), 2, 0.1, points)
     assert "no core of its own" in streaming[1]
-    assert "load 3" in warnings_about(plan(), 2, 3, points)[-1]
+    assert "load 3.0" in warnings_about(plan(), 2, 3, points)[-1]
 
 
 TOML = """
@@ -240,3 +244,20 @@ def test_a_run_that_fails_shows_what_it_said_and_one_that_hangs_is_ended() -> No
         run_to_end(["sh", "-c", "exit 2"], 30)
     with pytest.raises(RunFailed, match=r"did not end within 0\.2 s"):
         run_to_end(["sleep", "60"], 0.2)
+
+
+def test_who_is_told_to_end_leaves_no_run_behind(tmp_path: Path) -> None:
+    pid, before = tmp_path / "pid", signal.getsignal(signal.SIGTERM)
+
+    def tell() -> None:
+        wait_until(lambda: pid.exists() and signal.getsignal(signal.SIGTERM) != before)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    with pytest.raises(SystemExit) as left:
+        run_to_end(["sh", "-c", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60"], 50)
+    teller.join(10)
+    assert (left.value.code, signal.getsignal(signal.SIGTERM)) == (143, before)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
