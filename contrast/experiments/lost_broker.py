@@ -5,7 +5,7 @@ import itertools
 import time
 import uuid
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lockstream.contrast.experiments.rounds import Value, conclude, span
 from lockstream.contrast.experiments.sending import SENDER, to_send
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 ACKS = {"Kafka, acks=all": "all", "Kafka, acks=1": "1", "Kafka, acks=0": "0"}
 SAFE = "Kafka, acks=all"
 INTERVAL_SECONDS = 0.0005
-BEFORE_SECONDS, AFTER_SECONDS = 2.0, 4.0  # of sending, before the kill and when a new leader is due
-PATIENCE_SECONDS = 5.0  # of a sender with one broker left
 LIMIT_SECONDS = 120.0
 GAP, SENT = "longest time without an acknowledgement", "messages sent"
 LOST, DOUBLE = "acknowledged messages that are lost", "messages that lie there twice"
@@ -31,20 +29,33 @@ IN_SYNC = "the lost broker's start until all copies are complete"
 LEFT_SENT, LEFT_ACKNOWLEDGED = "messages sent with one broker left", "of them acknowledged"
 
 
+class Times(NamedTuple):
+    """Seconds of sending before the kill, until a node is missed, of sending after that, of trying in vain."""
+
+    before: float
+    session: float
+    after: float
+    patience: float
+
+
+QUICK = Times(before=1.0, session=3.0, after=3.0, patience=2.0)
+FULL = Times(before=2.0, session=9.0, after=4.0, patience=5.0)  # 9 s is Kafka's own
+
+
 def run(rig: Rig) -> Experiment:
     """Lose brokers of a cluster that is made for it."""
     from lockstream.kafka.broker import embedded_cluster
 
-    session = 5.0 if rig.is_quick else 9.0  # Kafka's own is 9 s
+    times = QUICK if rig.is_quick else FULL
     more = {
-        "broker.session.timeout.ms": f"{session * 1000:.0f}",
-        "broker.heartbeat.interval.ms": f"{session * 1000 / 4.5:.0f}",
+        "broker.session.timeout.ms": f"{times.session * 1000:.0f}",
+        "broker.heartbeat.interval.ms": f"{times.session * 1000 / 4.5:.0f}",
     }
     with embedded_cluster(rig.folder / f"cluster-{uuid.uuid4().hex[:8]}", more=more) as cluster:
         there = dataclasses.replace(rig, servers=cluster.bootstrap_servers)
         return conclude(
             rig,
-            lambda: _measure(there, cluster, session),
+            lambda: _measure(there, cluster, times),
             _say,
             name="lost-broker",
             title="A broker is lost",
@@ -52,14 +63,14 @@ def run(rig: Rig) -> Experiment:
             method=(
                 "Three brokers keep three copies of every message, of which two must be written for acks=all. Three "
                 f"senders, with acks=all (idempotent), 1 and 0, send a message every {span(INTERVAL_SECONDS)} when the "
-                f"leader of their topics gets SIGKILL; the others miss it after {session:.0f} s. Then the second "
-                f"is killed, and a sender with acks=all tries for {span(PATIENCE_SECONDS)}; then both come back."
+                f"leader of their topics gets SIGKILL; the others miss it after {times.session:.0f} s. Then the second "
+                f"is killed, and a sender with acks=all tries for {span(times.patience)}; then both come back."
             ),
         )
 
 
-def _measure(rig: Rig, cluster: "Cluster", session: float) -> list[Outcome]:
-    messages = round((BEFORE_SECONDS + session + AFTER_SECONDS) / INTERVAL_SECONDS)
+def _measure(rig: Rig, cluster: "Cluster", times: Times) -> list[Outcome]:
+    messages = round((times.before + times.session + times.after) / INTERVAL_SECONDS)
     topics = {subject: _topic(cluster) for subject in ACKS}
     with ExitStack() as stack:
         senders = {
@@ -67,7 +78,7 @@ def _measure(rig: Rig, cluster: "Cluster", session: float) -> list[Outcome]:
             for subject, acks in ACKS.items()
         }
         await_ready(*senders.values())
-        time.sleep(BEFORE_SECONDS)
+        time.sleep(times.before)
         leader = int(
             _partition(cluster, topics[SAFE]).leader
         )  # the first, if none was taken for dead meanwhile
@@ -76,7 +87,7 @@ def _measure(rig: Rig, cluster: "Cluster", session: float) -> list[Outcome]:
     kept = {subject: _kept(rig, topics[subject]) for subject in ACKS}
     second = next(node for node in cluster.nodes if node != leader)
     cluster.kill(second)
-    left = rig.alone(SENDER, _to_send_in_vain(rig, topics[SAFE]), LIMIT_SECONDS)
+    left = rig.alone(SENDER, _to_send_in_vain(rig, topics[SAFE], times.patience), LIMIT_SECONDS)
     cluster.start(second)
     began = time.monotonic()
     cluster.start(leader)
@@ -131,10 +142,8 @@ def _to_send(rig: Rig, topic: str, messages: int, acks: str) -> dict[str, Any]:
     return to_send(rig, topic, messages, interval=INTERVAL_SECONDS, acks=acks, enable_idempotence=idempotent)
 
 
-def _to_send_in_vain(rig: Rig, topic: str) -> dict[str, Any]:
-    return to_send(
-        rig, topic, 100, interval=0.01, acks="all", message_timeout_ms=int(PATIENCE_SECONDS * 1000)
-    )
+def _to_send_in_vain(rig: Rig, topic: str, patience: float) -> dict[str, Any]:
+    return to_send(rig, topic, 100, interval=0.01, acks="all", message_timeout_ms=int(patience * 1000))
 
 
 def _kept(rig: Rig, topic: str) -> list[int]:
