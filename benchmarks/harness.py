@@ -9,8 +9,9 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
+
+from lockstream.mpi_jobs.hardware import processor_name, usable_cores
 
 Contestant = Callable[[], float]
 
@@ -50,17 +51,11 @@ def cpu_seconds() -> float:
 
 def machine() -> dict[str, Any]:
     """What the figures were taken on."""
-    model = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     return {
-        "processor": model[0] if model else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "processor": processor_name(),
+        "cores": usable_cores(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "load": os.getloadavg(),  # others who were at work meanwhile
         "date": time.strftime("%Y-%m-%d"),
     }
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []

@@ -2,9 +2,9 @@
 
 import os
 import platform
-from pathlib import Path
 
 from lockstream.contrast.results import Machine
+from lockstream.mpi_jobs.hardware import processor_name, usable_cores
 
 
 def describe(kafka: str) -> Machine:
@@ -22,8 +22,8 @@ def describe(kafka: str) -> Machine:
     from mpi4py import MPI
 
     return Machine(
-        processor=_processor(),
-        cores=len(os.sched_getaffinity(0)),
+        processor=processor_name(),
+        cores=usable_cores(),
         memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         system=platform.platform(),
         python=platform.python_version(),
@@ -32,13 +32,6 @@ def describe(kafka: str) -> Machine:
         client=confluent_kafka.libversion()[0],
         load=os.getloadavg()[0],
     )
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _first_line(text: str) -> str:

@@ -14,6 +14,7 @@ import msgspec
 
 from lockstream.bridge.errors import LockstreamError
 from lockstream.kafka.children import Child
+from lockstream.mpi_jobs.hardware import usable_cores
 from lockstream.mpi_jobs.launch import launched_tasks, mpi_world, mpirun_command
 
 if TYPE_CHECKING:
@@ -180,4 +181,4 @@ def _is_crowded(ranks: int) -> bool:
     Where they do not, a waiting one keeps the core until its slice is over, and what takes microseconds takes
     milliseconds. MPICH yields only with thread level "multiple".
     """
-    return ranks > len(os.sched_getaffinity(0))
+    return ranks > usable_cores()

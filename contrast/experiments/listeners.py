@@ -1,6 +1,5 @@
 """More and more listeners to one sender."""
 
-import os
 from contextlib import ExitStack
 
 from lockstream.contrast.cpu import cpu_seconds
@@ -9,6 +8,7 @@ from lockstream.contrast.experiments.sending import RECEIVER, SENDER, to_receive
 from lockstream.contrast.experiments.starting import await_ready
 from lockstream.contrast.results import Experiment, Outcome
 from lockstream.contrast.rig import Rig
+from lockstream.mpi_jobs.hardware import usable_cores
 
 MESSAGES, NBYTES = 100, 64 << 10
 LIMIT_SECONDS = 120.0
@@ -19,7 +19,7 @@ WAYS = {"MPI broadcast": "broadcast", "MPI sends": "one by one"}
 def run(rig: Rig) -> Experiment:
     """Measure what each listener more costs."""
     counts = (1, 2, 4) if rig.is_quick else (1, 2, 4, 8)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
 
     def measure() -> list[Outcome]:
         found: list[Outcome] = []
@@ -72,7 +72,7 @@ def _outcomes(
 def _in_mpi(rig: Rig, listeners: int, subject: str, way: str) -> list[Outcome]:
     asked = {"messages": MESSAGES, "nbytes": NBYTES, "way": way}
     found = rig.on_ranks(listeners + 1, "experiments.programs.listeners_mpi", asked, LIMIT_SECONDS)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     note = f"{listeners + 1} ranks, which wait busily, share {cores} cores" if listeners + 1 > cores else ""
     return _outcomes(subject, listeners, (found["sender"], found["everybody"], found["cpu"]), note)
 

@@ -1,6 +1,5 @@
 """The patterns measured: latency, throughput and processor time of each, in both styles."""
 
-import os
 from collections.abc import Callable
 
 import msgspec
@@ -10,6 +9,7 @@ from lockstream.contrast.patterns.contest import Order
 from lockstream.contrast.patterns.plan import FULL, QUICK, SETTINGS, STYLES, WARM_SIZES, sizes_of
 from lockstream.contrast.results import Measurement
 from lockstream.contrast.rig import Rig
+from lockstream.mpi_jobs.hardware import usable_cores
 
 PROGRAM = "patterns.contest"
 
@@ -84,7 +84,7 @@ def _raced(
         timeout,
         lambda pattern: say(f"{pattern} between {participants}"),
     )
-    note = crowd(participants, len(os.sched_getaffinity(0)))
+    note = crowd(participants, usable_cores())
     return tuple(
         replace(measurement, note=note) for measurement in msgspec.convert(answer, tuple[Measurement, ...])
     )

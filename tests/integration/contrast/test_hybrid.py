@@ -3,11 +3,9 @@
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from lockstream.contrast.hybrid.analysis import digest
-from lockstream.contrast.hybrid.experiments import Sizes, measured
 from lockstream.contrast.hybrid.frames_mpi import IN_FLIGHT
 from lockstream.contrast.hybrid.serial import serial_results
 from lockstream.contrast.hybrid.ways import WAYS, AllMpi, Way
@@ -41,24 +39,3 @@ def test_a_killed_analysis_and_its_repair(rig: Rig, way: type[Way]) -> None:
     else:
         assert (is_finished, code) == (True, -9)
         assert max(published) == PLAN.steps
-
-
-@pytest.mark.drill
-@pytest.mark.timeout(600)
-def test_all_experiments(rig: Rig) -> None:
-    paced = Plan(rows=33, columns=20, workers=2, steps=20, every=2, pace=0.02)
-    fast = msgspec.structs.replace(PLAN, crash_at=0)
-    sizes = Sizes(rounds=1, fast=fast, paced=paced, slow_frames=15, crash_at=6, join_after=2)
-    solution, slow, crashed, added = measured(rig, sizes)
-    for way in (way.name for way in WAYS):
-        assert solution.value(way, "frames as in a serial run") == PLAN.frames
-        assert slow.value(way, "frames analysed") == paced.frames
-        assert crashed.value(way, "frames analysed when all had ended") == sizes.crash_at - 1
-        assert crashed.value(way, "frames analysed after the repair") == paced.frames
-        assert crashed.value(way, "simulation finished") == (way != "all MPI")
-    assert slow.value("all MPI", "frames left when the simulation ended") <= IN_FLIGHT
-    assert slow.value("bridge", "frames left when the simulation ended") > IN_FLIGHT
-    assert added.value("all MPI", "of these analysed by it") == 0
-    for way in ("all Kafka", "bridge"):
-        assert added.value(way, "of these analysed by it") > 0
-        assert added.value(way, "frames analysed by it") == 2 * paced.frames
