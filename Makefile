@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-deploy drill check bench constraints clean
+.PHONY: help install demo test test-deploy drill lab check bench constraints clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ check: install  ## style, formatting, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	for script in .ci/run slurm/*.sbatch; do bash -n $$script || exit; done
+
+lab: install  ## the labs of docs/labs in Jupyter, in the browser
+	$(BIN)/python -c 'import jupyterlab' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check jupyterlab
+	$(BIN)/jupyter lab docs/labs $(ARGS)
 
 bench: install  ## ratios on this machine, as a table and in benchmarks/results
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
