@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-FORMAT = 1
+FORMAT = 2
 Style = Literal["mpi", "kafka"]
 
 
@@ -59,6 +59,28 @@ class Latency(Record, frozen=True, kw_only=True):
     p99: float
 
 
+class Throughput(Record, frozen=True, kw_only=True):
+    """What streams of exchanges brought, with as many under way as the style allows.
+
+    Parameters
+    ----------
+    samples
+        How many streams there were.
+    median
+        Payload over time, in bytes per second.
+    low, high
+        95 % confidence interval of the median; the range, where there were fewer than six streams.
+    cpu_seconds_per_gigabyte
+        Of all participants and, in Kafka, of the broker.
+    """
+
+    samples: int
+    median: float
+    low: float
+    high: float
+    cpu_seconds_per_gigabyte: float
+
+
 class Measurement(Record, frozen=True, kw_only=True):
     """One exchange, of one size, between so many participants, in one style.
 
@@ -72,10 +94,8 @@ class Measurement(Record, frozen=True, kw_only=True):
         Ranks, or producers and consumers together.
     latency
         Of one exchange: from its begin until the last participant has what it is due.
-    bytes_per_second
-        Payload over time, with as many exchanges under way as the style allows; None if it was not measured.
-    cpu_seconds_per_gigabyte
-        Of all participants and, in Kafka, of the broker; None if it was not measured.
+    throughput
+        None if it was not measured.
     dimension, setting
         What was changed against the usual, e.g. "acks" and "0"; empty for the usual.
     note
@@ -87,8 +107,7 @@ class Measurement(Record, frozen=True, kw_only=True):
     nbytes: int
     participants: int
     latency: Latency
-    bytes_per_second: float | None = None
-    cpu_seconds_per_gigabyte: float | None = None
+    throughput: Throughput | None = None
     dimension: str = ""
     setting: str = ""
     note: str = ""

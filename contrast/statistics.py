@@ -2,12 +2,23 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from lockstream.contrast.results import Latency
+from lockstream.contrast.results import Latency, Throughput
 
+GIGABYTE = 1e9
 _Z = 1.959964  # of the normal distribution, for 95 %
+
+
+class Stream(NamedTuple):
+    """Exchanges that did not wait for each other: how many, what they brought, how long they took, what they cost."""
+
+    exchanges: int
+    nbytes: int
+    seconds: float
+    cpu_seconds: float
 
 
 def latency(samples: Sequence[float]) -> Latency:
@@ -24,15 +35,34 @@ def latency(samples: Sequence[float]) -> Latency:
     """
     if not len(samples):
         raise ValueError("no samples")
+    low, high = _interval(samples)
+    return Latency(
+        samples=len(samples),
+        median=float(np.median(samples)),
+        low=low,
+        high=high,
+        p99=float(np.quantile(samples, 0.99, method="higher")),
+    )
+
+
+def throughput(streams: Sequence[Stream]) -> Throughput:
+    """Summarise streams; the interval as that of `latency`."""
+    rates = [stream.nbytes / stream.seconds for stream in streams]
+    low, high = _interval(rates)
+    cost = sum(stream.cpu_seconds for stream in streams) / sum(stream.nbytes for stream in streams)
+    return Throughput(
+        samples=len(rates),
+        median=float(np.median(rates)),
+        low=low,
+        high=high,
+        cpu_seconds_per_gigabyte=cost * GIGABYTE,
+    )
+
+
+def _interval(samples: Sequence[float]) -> tuple[float, float]:
     ordered = np.sort(np.asarray(samples, dtype=float))
     n = len(ordered)
     half = _Z * math.sqrt(n) / 2
     low = max(math.floor(n / 2 - half) - 1, 0)
     high = min(math.ceil(n / 2 + half), n - 1)
-    return Latency(
-        samples=n,
-        median=float(np.median(ordered)),
-        low=float(ordered[low]),
-        high=float(ordered[high]),
-        p99=float(np.quantile(ordered, 0.99, method="higher")),
-    )
+    return float(ordered[low]), float(ordered[high])

@@ -31,9 +31,7 @@ def run(rig: Rig) -> Experiment:
 
     def say(value: Value) -> str:
         grown = "; ".join(_growth(value, subject, counts[0], counts[-1]) for subject in (*WAYS, KAFKA))
-        crowded = (
-            f"; {counts[-1] + 1} ranks, which wait busily, had {cores} cores" if counts[-1] >= cores else ""
-        )
+        crowded = f"; {counts[-1] + 1} ranks took turns on {cores} cores" if counts[-1] >= cores else ""
         return f"{grown}{crowded}."
 
     return conclude(
@@ -73,7 +71,7 @@ def _in_mpi(rig: Rig, listeners: int, subject: str, way: str) -> list[Outcome]:
     asked = {"messages": MESSAGES, "nbytes": NBYTES, "way": way}
     found = rig.on_ranks(listeners + 1, "experiments.programs.listeners_mpi", asked, LIMIT_SECONDS)
     cores = usable_cores()
-    note = f"{listeners + 1} ranks, which wait busily, share {cores} cores" if listeners + 1 > cores else ""
+    note = f"{listeners + 1} ranks take turns on {cores} cores" if listeners + 1 > cores else ""
     return _outcomes(subject, listeners, (found["sender"], found["everybody"], found["cpu"]), note)
 
 

@@ -18,8 +18,7 @@ from lockstream.contrast.hybrid.frames_mpi import FrameSender, receive_frames
 from lockstream.contrast.hybrid.halo_mpi import HaloByRanks
 from lockstream.contrast.hybrid.task import Progress, Simulated, Task, my_task
 from lockstream.contrast.hybrid.workflow import Array, Band, Plan, solve
-from lockstream.contrast.rig import reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import reply, world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -32,30 +31,30 @@ def main() -> None:
     from mpi4py import MPI
 
     task = my_task()
-    with mpi_world() as world:
-        analysis = world.size - 1
-        workers = MPI.Intracomm(world.Split(int(world.rank == analysis)))
-        if world.rank == analysis:
-            _analyse(world, task)
-        elif (done := _simulate(world, workers, task)) is not None:
+    with world() as everybody:
+        analysis = everybody.size - 1
+        workers = MPI.Intracomm(everybody.Split(int(everybody.rank == analysis)))
+        if everybody.rank == analysis:
+            _analyse(everybody, task)
+        elif (done := _simulate(everybody, workers, task)) is not None:
             reply(done)
         workers.Free()
 
 
-def _simulate(world: MPI.Intracomm, workers: MPI.Intracomm, task: Task) -> Simulated | None:
+def _simulate(everybody: MPI.Intracomm, workers: MPI.Intracomm, task: Task) -> Simulated | None:
     """Compute one band; the first rank says how long all took."""
     band = Band(task.plan, workers.rank)
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(task)) if workers.rank == 0 else None
         halo = stack.enter_context(HaloByRanks(workers, band))
-        audience = _Audience(workers, task, FrameSender(world, world.size - 1, band.own))
+        audience = _Audience(workers, task, FrameSender(everybody, everybody.size - 1, band.own))
 
         def publish(step: int, rows: Array) -> None:
             audience.send(step, rows)
             if progress:
                 progress.published(step)
 
-        world.Barrier()
+        everybody.Barrier()
         if progress:
             progress.begin()
         solve(task.plan, band, halo.exchange, publish)
@@ -97,10 +96,10 @@ class _Audience:
             self._senders.append(FrameSender(self._guest, 0, rows))
 
 
-def _analyse(world: MPI.Intracomm, task: Task) -> None:
+def _analyse(everybody: MPI.Intracomm, task: Task) -> None:
     with Analyst(_without_traces(task.plan), task.results_path) as analyst:
-        world.Barrier()
-        receive_frames(world, task.plan, analyst)
+        everybody.Barrier()
+        receive_frames(everybody, task.plan, analyst)
 
 
 def _without_traces(plan: Plan) -> Plan:

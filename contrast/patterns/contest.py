@@ -17,13 +17,12 @@ from lockstream.contrast.patterns.meeting import Meeting
 from lockstream.contrast.patterns.party import USUAL, Party
 from lockstream.contrast.patterns.payload import delivered_bytes, payload
 from lockstream.contrast.patterns.race import Contestant, Race
-from lockstream.contrast.results import Measurement, Style
+from lockstream.contrast.results import Measurement, Style, Throughput
 from lockstream.contrast.rig import asked, lent_topic, reply, world
+from lockstream.contrast.statistics import throughput
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-GIGABYTE = 1e9
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,8 +58,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Bytes of a message, for each pattern.
     streamed
         Sizes that are streamed too.
-    latency_seconds, stream_seconds
-        For one pattern of one size: for the latencies of all, and for each one's stream.
+    latency_seconds
+        For the latencies of all, in one pattern of one size.
+    stream_seconds, streams
+        Of each stream, and how many of them each way has.
     """
 
     servers: str
@@ -70,6 +71,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     streamed: tuple[int, ...]
     latency_seconds: float
     stream_seconds: float
+    streams: int
 
 
 def main() -> None:
@@ -125,10 +127,12 @@ def measured(
     race = Race(meeting, payload(pattern, nbytes, meeting.rank, meeting.size), field)
     latencies = race.latencies(order.latency_seconds)
     delivered = delivered_bytes(pattern, nbytes, meeting.size)
-    for way, contestant, taken in zip(order.ways, field, latencies, strict=True):
-        stream = None
-        if nbytes in order.streamed and delivered:
-            stream = race.stream(contestant, delivered, taken.median, order.stream_seconds)
+    rates: list[Throughput | None] = [None] * len(field)
+    if nbytes in order.streamed and delivered:
+        typical = [taken.median for taken in latencies]
+        streams = race.streams(delivered, typical, order.stream_seconds, order.streams)
+        rates = [throughput(same) for same in streams]
+    for way, taken, brought in zip(order.ways, latencies, rates, strict=True):
         yield Measurement(
             pattern=pattern,
             style=way.style,
@@ -137,8 +141,7 @@ def measured(
             latency=taken,
             dimension=way.dimension,
             setting=way.setting,
-            bytes_per_second=stream and stream.nbytes / stream.seconds,
-            cpu_seconds_per_gigabyte=stream and stream.cpu_seconds / stream.nbytes * GIGABYTE,
+            throughput=brought,
         )
 
 

@@ -43,6 +43,7 @@ def measure(rig: Rig, say: Callable[[str], None]) -> tuple[Measurement, ...]:
         streamed=WARM_SIZES,
         latency_seconds=plan.warm_seconds / 4,
         stream_seconds=plan.warm_seconds / 4,
+        streams=1,
     )
     _raced(rig, 2, usual, plan.timeout, lambda _: None)
     found: list[Measurement] = []
@@ -53,6 +54,7 @@ def measure(rig: Rig, say: Callable[[str], None]) -> tuple[Measurement, ...]:
             streamed=plan.streamed,
             latency_seconds=plan.latency_seconds,
             stream_seconds=plan.stream_seconds,
+            streams=plan.streams,
         )
         found += _raced(rig, participants, order, plan.timeout, say)
     say("acknowledgements, linger, compression and fsync of Kafka")
@@ -63,6 +65,7 @@ def measure(rig: Rig, say: Callable[[str], None]) -> tuple[Measurement, ...]:
         streamed=plan.settings_sizes,
         latency_seconds=plan.settings_seconds,
         stream_seconds=plan.stream_seconds,
+        streams=plan.streams,
     )
     return (*found, *_raced(rig, 2, order, plan.timeout, lambda _: None))
 

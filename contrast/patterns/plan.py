@@ -41,8 +41,10 @@ class Plan:
         Numbers of them.
     sizes, streamed
         Bytes of messages, and which of them are streamed, too.
-    latency_seconds, stream_seconds
-        For one pattern of one size: both styles' latencies, and each one's stream.
+    latency_seconds
+        For both styles' latencies, in one pattern of one size.
+    stream_seconds, streams
+        Of each stream, and how many of them each style has.
     settings_sizes
         With which the settings of Kafka are tried.
     settings_seconds
@@ -58,6 +60,7 @@ class Plan:
     streamed: tuple[int, ...]
     latency_seconds: float
     stream_seconds: float
+    streams: int
     settings_sizes: tuple[int, ...] = (KIB, MIB)
     settings_seconds: float
     warm_seconds: float
@@ -69,7 +72,8 @@ QUICK = Plan(
     sizes=(1, KIB, 64 * KIB, MIB, 8 * MIB),
     streamed=(KIB, MIB),
     latency_seconds=0.25,
-    stream_seconds=0.1,
+    stream_seconds=0.05,
+    streams=3,
     settings_seconds=2.0,
     warm_seconds=1.0,
     timeout=600,
@@ -79,7 +83,8 @@ FULL = Plan(
     sizes=(1, 64, KIB, 8 * KIB, 64 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB),
     streamed=(KIB, 64 * KIB, MIB, 16 * MIB),
     latency_seconds=2.0,
-    stream_seconds=0.6,
+    stream_seconds=0.2,
+    streams=6,
     settings_seconds=15.0,
     warm_seconds=5.0,
     timeout=3600,

@@ -11,7 +11,7 @@ from lockstream.contrast.cpu import cpu_seconds, own_cpu_seconds
 from lockstream.contrast.patterns.meeting import Meeting
 from lockstream.contrast.patterns.payload import Array, Payload
 from lockstream.contrast.results import Latency
-from lockstream.contrast.statistics import latency
+from lockstream.contrast.statistics import Stream, latency
 
 TURN_SECONDS = 0.05
 TURN_SAMPLES = 16
@@ -21,6 +21,7 @@ PATIENCE = 5  # how often over the time may be, for so many rounds
 PRECISE = 0.05  # half the interval of confidence, over the median
 MOST_STREAM_BYTES = 256 << 20
 MOST_STREAM_EXCHANGES = 20_000
+MOST_GROWTH = 10  # of a stream from one trial to the next
 
 
 class WrongResult(LockstreamError):
@@ -43,15 +44,6 @@ class Contestant(NamedTuple):
     exchange: Callable[[Array, Array], None]
     settle: Callable[[], None]
     helper_pid: int = 0
-
-
-class Stream(NamedTuple):
-    """Exchanges that did not wait for each other: how many, what they brought, how long they took, what they cost."""
-
-    exchanges: int
-    nbytes: int
-    seconds: float
-    cpu_seconds: float
 
 
 class Race:
@@ -91,27 +83,44 @@ class Race:
             passed = self._meeting.moment() - begun
         return [latency(taken) for taken in samples]
 
-    def stream(self, contestant: Contestant, nbytes: int, typical: float, seconds: float) -> Stream:
+    def streams(
+        self, nbytes: int, typical: Sequence[float], seconds: float, rounds: int
+    ) -> list[list[Stream]]:
         """Have exchanges done one after the other, without waiting for all to have come so far.
+
+        Contestants take turns here too. Trials, which do not count, find out how many exchanges a stream has.
 
         Parameters
         ----------
-        contestant
-            Who does them.
         nbytes
             Brought by one exchange.
         typical
-            Seconds that one takes.
+            Seconds that one takes, for each contestant.
         seconds
-            That it should take about.
+            That a stream should take about.
+        rounds
+            Streams of each contestant.
         """
         most = min(MOST_STREAM_EXCHANGES, max(2, MOST_STREAM_BYTES // max(1, nbytes)))
-        few = min(most, max(2, round(seconds / 5 / typical)))
-        tried = self._stream(contestant, few, nbytes)
-        if tried.seconds > seconds:
-            return tried
-        many = round(few * seconds / tried.seconds)
-        return self._stream(contestant, min(most, max(few, many)), nbytes)
+        counts = [
+            self._enough(contestant, nbytes, time_of_one, seconds, most)
+            for contestant, time_of_one in zip(self._contestants, typical, strict=True)
+        ]
+        done: list[list[Stream]] = [[] for _ in self._contestants]
+        for _ in range(rounds):
+            for streams, contestant, count in zip(done, self._contestants, counts, strict=True):
+                streams.append(self._stream(contestant, count, nbytes))
+        return done
+
+    def _enough(self, contestant: Contestant, nbytes: int, typical: float, seconds: float, most: int) -> int:
+        """Return how many exchanges fill the time; where they overlap these are more than one alone lets expect."""
+        count = min(most, max(2, round(seconds / 5 / typical)))
+        while True:
+            tried = self._stream(contestant, count, nbytes)
+            wanted = min(most, max(2, round(count * min(MOST_GROWTH, seconds / tried.seconds))))
+            if tried.seconds > seconds / 2 or wanted <= count:
+                return wanted
+            count = wanted
 
     def _turn(self, contestant: Contestant, typical: float) -> list[float]:
         """Return the seconds from the begin of exchanges until the last participant was through.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lockstream.contrast.report.tables import STYLES, usual
-from lockstream.contrast.results import Fit, Measurement
+from lockstream.contrast.results import Fit, Latency, Measurement, Throughput
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,36 +23,17 @@ def latency_plot(measurements: Iterable[Measurement]) -> str:
     chosen = usual(measurements)
 
     def draw(panel: Any, group: Sequence[Measurement], style: str, line: str, label: str) -> None:
-        sizes = [max(m.nbytes, 1) for m in group]  # a logarithmic axis has no place for a barrier's nothing
-        panel.loglog(
-            sizes,
-            [m.latency.median for m in group],
-            line,
-            marker=MARKERS[style],
-            markersize=3,
-            color=COLOURS[style],
-            label=label,
-        )
-        low, high = [m.latency.low for m in group], [m.latency.high for m in group]
-        panel.fill_between(sizes, low, high, color=COLOURS[style], alpha=0.2, linewidth=0)
+        _curve(panel, [(m.nbytes, m.latency) for m in group], style, line, label)
 
     return _panels(chosen, draw, "time, s")
 
 
 def throughput_plot(measurements: Iterable[Measurement]) -> str:
-    """Draw the throughput over the size."""
-    chosen = [m for m in usual(measurements) if m.bytes_per_second]
+    """Draw the throughput over the size, with the interval of the median."""
+    chosen = [m for m in usual(measurements) if m.throughput]
 
     def draw(panel: Any, group: Sequence[Measurement], style: str, line: str, label: str) -> None:
-        panel.loglog(
-            [m.nbytes for m in group],
-            [m.bytes_per_second for m in group],
-            line,
-            marker=MARKERS[style],
-            markersize=3,
-            color=COLOURS[style],
-            label=label,
-        )
+        _curve(panel, [(m.nbytes, m.throughput) for m in group if m.throughput], style, line, label)
 
     return _panels(chosen, draw, "bytes per second")
 
@@ -81,6 +62,19 @@ def fit_plot(fits: Iterable[Fit]) -> str:
     panel.set(xlabel="measured, s", ylabel="model, s")
     panel.legend(fontsize=7)
     return _svg(figure)
+
+
+def _curve(
+    panel: Any, points: Sequence[tuple[int, Latency | Throughput]], style: str, line: str, label: str
+) -> None:
+    """Draw medians over sizes, and their intervals as a shade."""
+    sizes = [
+        max(nbytes, 1) for nbytes, _ in points
+    ]  # a logarithmic axis has no place for a barrier's nothing
+    low, median, high = ([getattr(found, what) for _, found in points] for what in ("low", "median", "high"))
+    colour = COLOURS[style]
+    panel.loglog(sizes, median, line, marker=MARKERS[style], markersize=3, color=colour, label=label)
+    panel.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def _panels(measurements: Sequence[Measurement], draw: Any, ylabel: str) -> str:

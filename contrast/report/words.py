@@ -21,6 +21,16 @@ def duration(seconds: float) -> str:
     return _scaled(seconds, _SECONDS, "s")
 
 
+def duration_between(median: float, low: float, high: float) -> str:
+    """Write a time and its interval, e.g. "12.3 [12.1, 12.9] µs"."""
+    return _between(median, low, high, _SECONDS)
+
+
+def rate_between(median: float, low: float, high: float) -> str:
+    """Write a throughput and its interval, e.g. "1.20 [1.10, 1.25] GB/s"."""
+    return _between(median, low, high, _RATES)
+
+
 def size(nbytes: float) -> str:
     """Write a number of bytes, e.g. "64 KiB"."""
     for scale, unit in _BYTES:
@@ -44,11 +54,22 @@ def figure(outcome: Outcome) -> str:
     if outcome.value is None:
         return outcome.note or "–"
     write = {"s": duration, "B": size, "B/s": rate}.get(outcome.unit)
-    text = write(outcome.value) if write else f"{number(outcome.value)} {outcome.unit}".rstrip()
+    text = write(outcome.value) if write else f"{number(outcome.value)} {_unit(outcome)}".rstrip()
     if outcome.low is not None and outcome.high is not None and outcome.low != outcome.high:
         low, high = ((write or number)(bound) for bound in (outcome.low, outcome.high))
         text += f" ({low} to {high})"
     return f"{text}; {outcome.note}" if outcome.note else text
+
+
+def _unit(outcome: Outcome) -> str:
+    """Return the unit as it is said of one or of many, e.g. "message" or "messages"."""
+    return outcome.unit.removesuffix("s") if outcome.value == 1 and outcome.unit.isalpha() else outcome.unit
+
+
+def _between(median: float, low: float, high: float, scales: tuple[tuple[float, str], ...]) -> str:
+    scale, unit = next((one for one in scales if median >= one[0]), scales[-1])
+    value, lowest, highest = (number(one / scale) for one in (median, low, high))
+    return f"{value} [{lowest}, {highest}] {unit}"
 
 
 def _scaled(value: float, scales: tuple[tuple[float, str], ...], smallest: str) -> str:

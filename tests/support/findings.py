@@ -10,6 +10,7 @@ from lockstream.contrast.results import (
     Outcome,
     Results,
     Style,
+    Throughput,
     Verdict,
 )
 
@@ -26,8 +27,13 @@ def measured(pattern: str, style: Style, participants: int, nbytes: int, **more:
         nbytes=nbytes,
         participants=participants,
         latency=Latency(samples=50, median=median, low=median * 0.9, high=median * 1.1, p99=median * 3),
-        bytes_per_second=nbytes / median,
-        cpu_seconds_per_gigabyte=0.2 if style == "mpi" else 2.4,
+        throughput=Throughput(
+            samples=6,
+            median=nbytes / median,
+            low=nbytes / median * 0.8,
+            high=nbytes / median * 1.1,
+            cpu_seconds_per_gigabyte=0.2 if style == "mpi" else 2.4,
+        ),
         dimension=more.get("dimension", ""),
         setting=more.get("setting", ""),
     )

@@ -8,14 +8,13 @@ import time
 
 import numpy as np
 
-from lockstream.contrast.rig import asked, reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import asked, reply, world
 
 
 def main() -> None:
     """Rank 0 sends, rank 1 comes late."""
     task = asked()
-    with mpi_world() as comm:
+    with world() as comm:
         seconds = []
         for nbytes in task["sizes"]:
             message = np.zeros(nbytes, dtype=np.uint8)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstream.contrast.cpu import own_cpu_seconds
-from lockstream.contrast.rig import asked, reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import asked, reply, world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -23,7 +22,7 @@ Bytes = NDArray[np.uint8]
 def main() -> None:
     """Send everything; the barrier at the end is when the last one has the last message."""
     task = asked()
-    with mpi_world() as comm:
+    with world() as comm:
         message = np.zeros(task["nbytes"], dtype=np.uint8)
         sends = {"broadcast": _broadcast, "one by one": _one_by_one}[task["way"]]
         sends(comm, message)  # the first message between two ranks connects them

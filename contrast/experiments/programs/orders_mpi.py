@@ -8,14 +8,13 @@ import time
 import numpy as np
 
 from lockstream.contrast.experiments.programs.order import Order
-from lockstream.contrast.rig import asked, reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import asked, reply, world
 
 
 def main() -> None:
     """Of p senders, the first sends 0, p, 2p and so on, the second 1, p + 1 and so on."""
     task = asked()
-    with mpi_world() as comm:
+    with world() as comm:
         from mpi4py import MPI
 
         message = np.zeros(max(task["nbytes"] // 8, 1), dtype=np.int64)

@@ -7,14 +7,13 @@ import time
 
 import numpy as np
 
-from lockstream.contrast.rig import asked, reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import asked, reply, world
 
 
 def main() -> None:
     """Rank 0 answers; rank 1 sends. A message's tag is its number."""
     task = asked()
-    with mpi_world() as comm:
+    with world() as comm:
         message = np.zeros(task["nbytes"], dtype=np.uint8)
         for number in range(task["messages"]):
             if comm.rank == 0:

@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from lockstream.contrast.experiments.journal import note
-from lockstream.contrast.rig import asked, reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import asked, reply, world
 
 
 def main() -> None:
     """Work on all steps."""
     task = asked()
-    with mpi_world() as comm:
+    with world() as comm:
         from mpi4py import MPI
 
         spent = np.zeros((task["steps"], 2))

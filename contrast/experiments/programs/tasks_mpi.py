@@ -10,9 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from lockstream.contrast.experiments.programs.tasks import open_journal, work
-from lockstream.contrast.rig import asked, reply
+from lockstream.contrast.rig import asked, reply, world
 from lockstream.mpi_jobs.decomposition import block_range
-from lockstream.mpi_jobs.launch import mpi_world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -23,7 +22,7 @@ NO_MORE = -1
 def main() -> None:
     """Do all tasks."""
     task = asked()
-    with mpi_world() as comm, open_journal(task["journals"], str(comm.rank)) as journal:
+    with world() as comm, open_journal(task["journals"], str(comm.rank)) as journal:
         comm.Barrier()
         began = time.monotonic()
         {"shares": _shares, "handed out": _handed_out}[task["way"]](comm, task["tasks"], journal)

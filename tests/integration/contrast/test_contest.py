@@ -64,9 +64,11 @@ def test_what_is_streamed_has_a_rate_and_costs_processor_time_of_the_broker_too(
     large = [one for one in found if one.nbytes == 3 << 20]
     assert {one.pattern for one in large} == set(measuring.sizes_of(TINY, 2)) - {"barrier"}
     for one in large:
-        assert one.bytes_per_second is not None, one
-        assert one.cpu_seconds_per_gigabyte, one
-    assert all(one.bytes_per_second is None for one in found if one.nbytes <= 8)
+        assert one.throughput, one
+        assert 0 < one.throughput.low <= one.throughput.median <= one.throughput.high, one
+        assert one.throughput.samples == TINY.streams
+        assert one.throughput.cpu_seconds_per_gigabyte, one
+    assert not any(one.throughput for one in found if one.nbytes <= 8)
 
 
 def test_settings_are_named(found: tuple[Measurement, ...]) -> None:

@@ -71,18 +71,43 @@ def test_a_wrong_result_is_found_in_any_turn() -> None:
 
 def test_a_stream_settles_once_and_is_as_long_as_wanted() -> None:
     copier = Copier(0.001)
-    run = race(copier).stream(copier(), nbytes=64, typical=0.001, seconds=0.1)
-    assert copier.settled == 2  # to try, and for good
+    ((run,),) = race(copier).streams(nbytes=64, typical=[0.001], seconds=0.1, rounds=1)
+    assert copier.settled == 3  # two trials, and for good
     assert run.exchanges >= 20
     assert run.seconds >= run.exchanges * 0.001
 
 
+def test_a_stream_is_as_long_as_wanted_though_one_exchange_alone_takes_much_longer() -> None:
+    """A hundred of these in a stream take as long as one alone."""
+    copier = Copier(0.0001)
+    ((run,),) = race(copier).streams(nbytes=64, typical=[0.01], seconds=0.1, rounds=1)
+    assert run.exchanges > 100
+
+
+def test_streams_of_all_contestants_take_turns() -> None:
+    order: list[str] = []
+
+    class Named(Copier):
+        def __init__(self, name: str) -> None:
+            super().__init__(0.001)
+            self.name = name
+
+        def settle(self) -> None:
+            order.append(self.name)
+
+    first, second = race(Named("a"), Named("b")).streams(
+        nbytes=64, typical=[0.001, 0.001], seconds=0.02, rounds=3
+    )
+    assert len(first) == len(second) == 3
+    assert order[-6:] == ["a", "b"] * 3
+
+
 def test_a_stream_of_large_exchanges_is_bounded() -> None:
-    copier = Copier()
-    assert race(copier).stream(copier(), nbytes=1 << 30, typical=1e-6, seconds=9).exchanges == 2
+    ((run,),) = race(Copier()).streams(nbytes=1 << 30, typical=[1e-6], seconds=9, rounds=1)
+    assert run.exchanges == 2
 
 
 def test_a_wrong_stream_is_found() -> None:
     copier = Copier(fails_after=1)
     with pytest.raises(WrongResult):
-        race(copier).stream(copier(), nbytes=64, typical=0.1, seconds=0.1)
+        race(copier).streams(nbytes=64, typical=[0.1], seconds=0.1, rounds=1)

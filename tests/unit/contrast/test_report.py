@@ -12,8 +12,27 @@ from lockstream.contrast.report.page import draw, write_report
 from lockstream.contrast.results import Outcome, Results, read_results, write_results
 
 
+def every_table(results: Results) -> list[tables.Table]:
+    return [
+        tables.verdict_table(results.verdicts),
+        tables.summary_table(results.measurements),
+        tables.cost_table(results.measurements),
+        tables.dimension_table(results.measurements),
+        tables.fit_table(results.fits),
+        tables.machine_table(results),
+        *(tables.experiment_table(experiment) for experiment in results.experiments),
+        *(tables.pattern_table(results.measurements, p) for p in {m.pattern for m in results.measurements}),
+    ]
+
+
 def cells(table: tables.Table) -> list[str]:
     return [cell for row in [table.headings, *table.rows] for cell in row if cell]
+
+
+def test_every_row_has_a_cell_for_every_heading() -> None:
+    for table in every_table(findings()):
+        assert table.rows
+        assert {len(row) for row in table.rows} == {len(table.headings)}, table.headings
 
 
 def test_results_survive_being_written(tmp_path: Path) -> None:
@@ -30,15 +49,7 @@ def test_results_of_another_kind_are_refused(tmp_path: Path) -> None:
 def test_page_and_markdown_show_every_figure(tmp_path: Path) -> None:
     results = findings()
     page = write_report(tmp_path, results)
-    shown = [
-        tables.verdict_table(results.verdicts),
-        tables.cost_table(results.measurements),
-        tables.dimension_table(results.measurements),
-        tables.fit_table(results.fits),
-        tables.machine_table(results),
-        *(tables.experiment_table(experiment) for experiment in results.experiments),
-        *(tables.pattern_table(results.measurements, p) for p in {m.pattern for m in results.measurements}),
-    ]
+    shown = [table for table in every_table(results) if table != tables.summary_table(results.measurements)]
     text = html.unescape(page.read_text())
     markdown = (tmp_path / "report.md").read_text()
     for cell in (cell for table in shown for cell in cells(table)):
@@ -101,6 +112,25 @@ def test_durations_have_a_unit_that_fits(seconds: float, text: str) -> None:
 def test_a_figure_that_could_not_come_about_says_why() -> None:
     outcome = Outcome(subject="MPI", quantity="lost", value=None, unit="s", note="the job died")
     assert words.figure(outcome) == "the job died"
+
+
+def test_one_is_not_said_as_many_are() -> None:
+    one, half = (Outcome(subject="MPI", quantity="lost", value=value, unit="messages") for value in (1, 0.5))
+    assert words.figure(one) == "1 message"
+    assert words.figure(half) == "0.500 messages"
+    assert words.figure(Outcome(subject="MPI", quantity="rate", value=1, unit="steps/s")) == "1 steps/s"
+
+
+def test_intervals_have_the_unit_of_the_median() -> None:
+    assert words.duration_between(0.9e-3, 0.8e-3, 1.2e-3) == "900 [800, 1,200] µs"
+    assert words.rate_between(2e9, 0.5e9, 2.25e9) == "2 [0.500, 2.25] GB/s"
+
+
+def test_more_subjects_than_quantities_become_rows() -> None:
+    outcomes = tuple(Outcome(subject=s, quantity="held", value=2, unit="steps") for s in "abc")
+    turned = tables.experiment_table(msgspec.structs.replace(findings().experiments[0], outcomes=outcomes))
+    assert turned.headings == ("", "held")
+    assert [row[0] for row in turned.rows] == ["a", "b", "c"]
 
 
 def test_a_figure_shows_its_interval() -> None:
