@@ -72,7 +72,7 @@ _EXCHANGES = (
         "much moved between partners that run together",
         "point-to-point",
         True,
-        lambda m: m.throughput and m.throughput.median,
+        lambda m: m.throughput.median if m.throughput else None,
         False,
         rate,
     ),
@@ -80,7 +80,7 @@ _EXCHANGES = (
         "processors for the science, not for the moving of data",
         "point-to-point",
         True,
-        lambda m: m.throughput and m.throughput.cpu_seconds_per_gigabyte,
+        lambda m: m.throughput.cpu_seconds_per_gigabyte if m.throughput else None,
         True,
         lambda value: f"{number(value)} CPU s/GB",
     ),
@@ -88,16 +88,20 @@ _EXCHANGES = (
 
 
 class _Need(NamedTuple):
-    """A need that one quantity of an experiment decides between its subjects."""
+    """A need that one quantity of an experiment decides between its subjects.
+
+    What is less than `floor` is as good as that.
+    """
 
     need: str
     experiment: str
     quantity: str
     is_less_better: bool
+    floor: float = 0.0
 
     def judge(self, experiment: Experiment) -> Verdict | None:
         values = {
-            o.subject: o.value
+            o.subject: max(o.value, self.floor)
             for o in experiment.outcomes
             if o.quantity == self.quantity and o.value is not None
         }
@@ -126,7 +130,13 @@ _NEEDS = (
     _Need("tasks of uneven length done soon", "uneven-tasks", uneven.MAKESPAN, True),
     _Need("what is acknowledged to outlive a broker", "lost-broker", lost_broker.LOST, True),
     _Need("a simulation and its analysis done soon", "three-ways", "time to solution", True),
-    _Need("an analysis that may be slow", "three-ways-slow-analysis", "slowdown of the simulation", True),
+    _Need(
+        "an analysis that may be slow",
+        "three-ways-slow-analysis",
+        "slowdown of the simulation",
+        True,
+        floor=1.0,
+    ),
     _Need("an analysis that may crash", "three-ways-crashed-analysis", "steps computed again", True),
     _Need("an analysis that comes in mid-run", "three-ways-added-analysis", "of these analysed by it", False),
 )

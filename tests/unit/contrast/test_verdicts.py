@@ -48,3 +48,14 @@ def test_exchanges_are_compared_where_both_styles_were_measured() -> None:
     assert "8 B" in verdict.because
     assert "400×" in verdict.because
     assert verdicts([alone], []) == ()
+
+
+def test_a_simulation_that_is_not_slowed_down_cannot_do_better() -> None:
+    outcomes = tuple(
+        Outcome(subject=who, quantity="slowdown of the simulation", value=value, unit="")
+        for who, value in (("all MPI", 4.0), ("all Kafka", 0.7), ("bridge", 1.01))
+    )
+    found = msgspec.structs.replace(
+        findings().experiments[0], name="three-ways-slow-analysis", outcomes=outcomes
+    )
+    assert used(found) == ["all Kafka or bridge"]
