@@ -28,6 +28,10 @@ Say = Callable[[str], None]
 
 PARTS = ("exchanges", "experiments", "ways")
 HEAP = "1g"  # the broker is to be limited by its work, not by its collector
+SOON = {  # workers of a share group hear at once of their share, and not after up to 5 s; nothing measured waits for it
+    "group.share.min.heartbeat.interval.ms": "500",
+    "group.share.heartbeat.interval.ms": "500",
+}
 
 
 @contextmanager
@@ -43,7 +47,7 @@ def lab(scratch: Path, *, is_quick: bool, progress: "Progress | None" = None) ->
     progress
         Is told what is there of Kafka, while it is downloaded.
     """
-    with embedded_broker(scratch / "broker", heap=HEAP, progress=progress) as broker:
+    with embedded_broker(scratch / "broker", heap=HEAP, progress=progress, more=SOON) as broker:
         yield (
             Rig(folder=scratch, servers=broker.bootstrap_servers, broker_pid=broker.pid, is_quick=is_quick),
             broker.kafka_version,

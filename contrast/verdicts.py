@@ -138,5 +138,5 @@ _NEEDS = (
         floor=1.0,
     ),
     _Need("an analysis that may crash", "three-ways-crashed-analysis", "steps computed again", True),
-    _Need("an analysis that comes in mid-run", "three-ways-added-analysis", "of these analysed by it", False),
+    _Need("an analysis that comes in mid-run", "three-ways-added-analysis", "of these missed by it", True),
 )

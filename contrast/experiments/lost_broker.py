@@ -51,7 +51,10 @@ def run(rig: Rig) -> Experiment:
         "broker.session.timeout.ms": f"{times.session * 1000:.0f}",
         "broker.heartbeat.interval.ms": f"{times.session * 1000 / 4.5:.0f}",
     }
-    with embedded_cluster(rig.folder / f"cluster-{uuid.uuid4().hex[:8]}", more=more) as cluster:
+    with ExitStack() as stack:
+        folder = rig.folder / f"cluster-{uuid.uuid4().hex[:8]}"
+        cluster = stack.enter_context(embedded_cluster(folder, more=more))
+        stack.callback(_kill_all, cluster)  # nothing of it is kept, and an orderly end takes seconds
         there = dataclasses.replace(rig, servers=cluster.bootstrap_servers)
         return conclude(
             rig,
@@ -112,6 +115,11 @@ def _measure(rig: Rig, cluster: "Cluster", times: Times) -> list[Outcome]:
             note="nobody stands between sender and receiver: what can be lost is one of them, and the job with it",
         ),
     ]
+
+
+def _kill_all(cluster: "Cluster") -> None:
+    for node in filter(cluster.is_up, cluster.nodes):
+        cluster.kill(node)
 
 
 def _topic(cluster: "Cluster") -> str:

@@ -50,6 +50,7 @@ QUICK = Sizes(
     rounds=1,
     fast=Plan(rows=256, columns=256, workers=2, steps=200, every=10),
     paced=Plan(rows=256, columns=256, workers=2, steps=50, every=5, pace=_PACE),
+    slow_frames=3.0,
     crash_at=5,
     join_after=3,
 )

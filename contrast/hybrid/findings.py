@@ -96,8 +96,9 @@ def crashed(plan: Plan, samples: Samples) -> Experiment:
 def added(plan: Plan, samples: Samples) -> Experiment:
     """Make the experiment of an analysis that comes in mid-run."""
     found = _medians(samples)
+    past = {way: figures["frames published before it came"] for way, figures in found.items()}
     parts = {
-        way: f"{figures['of these analysed by it']:.0f} of {figures['frames published before it came']:.0f}"
+        way: f"{past[way] - figures['of these missed by it']:.0f} of {past[way]:.0f}"
         for way, figures in found.items()
     }
     return Experiment(

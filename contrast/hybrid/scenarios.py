@@ -83,7 +83,7 @@ def added_analysis(way: type[Way], rig: Rig, plan: Plan, after: int) -> Figures:
     seen = {result.step for result in guest}
     return {
         "frames published before it came": len(past),
-        "of these analysed by it": len(past & seen),
+        "of these missed by it": len(past - seen),
         "frames analysed by it": len(seen),
         "until its first result": guest[0].at - came,
     }

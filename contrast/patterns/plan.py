@@ -70,11 +70,11 @@ class Plan:
 QUICK = Plan(
     participants=(2, 3),
     sizes=(1, KIB, 64 * KIB, MIB, 8 * MIB),
-    streamed=(KIB, MIB),
-    latency_seconds=0.25,
-    stream_seconds=0.05,
+    streamed=(MIB,),
+    latency_seconds=0.2,
+    stream_seconds=0.04,
     streams=3,
-    settings_seconds=2.0,
+    settings_seconds=1.0,
     warm_seconds=1.0,
     timeout=600,
 )

@@ -29,7 +29,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     sample_seconds: float = 0.004
 
 
-QUICK = Sizes(rounds=1, steps=150)
+QUICK = Sizes(rounds=1, steps=100)
 FULL = Sizes(rounds=3, steps=500)
 Found = Mapping[str, Sequence[Mapping[str, Stage]]]  # by load, by round, by stage
 

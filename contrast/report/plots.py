@@ -100,6 +100,7 @@ def _panels(measurements: Sequence[Measurement], draw: Any, ylabel: str) -> str:
                     draw(panel, sorted(group, key=lambda m: m.nbytes), style, line, f"{name}, {count}")
         panel.set_title(patterns[n], fontsize=9)
         panel.grid(visible=True, which="major", color="0.9", linewidth=0.6)
+        panel.minorticks_off()  # many decades have too many of them to be read
         panel.tick_params(labelsize=7)
     for panel in panels[:, 0]:
         panel.set_ylabel(ylabel, fontsize=8)

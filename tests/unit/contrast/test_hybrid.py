@@ -158,13 +158,13 @@ def test_the_sentence_on_a_crash_names_who_outlived_it_and_who_is_complete() -> 
 
 
 def test_the_sentence_on_an_added_analysis_says_how_much_of_the_past_it_got() -> None:
-    figures = {"frames_published_before_it_came": (5, 6, 7), "of_these_analysed_by_it": (0, 6, 7)}
+    figures = {"frames_published_before_it_came": (5, 6, 7), "of_these_missed_by_it": (5, 0, 0)}
     found = findings.added(PLAN, samples(**figures, frames_analysed_by_it=(1, 3, 3)))
     assert "0 of 5 in all MPI, 6 of 6 in all Kafka, 7 of 7 in bridge" in found.finding
 
 
 def test_figures_of_several_rounds_become_median_and_range() -> None:
-    rounds = [{"frames published before it came": n, "of these analysed by it": n, "frames analysed by it": n}
+    rounds = [{"frames published before it came": n, "of these missed by it": 0, "frames analysed by it": n}
               for n in (4, 9, 5)]  # fmt: skip
     found = findings.added(PLAN, dict.fromkeys(WAYS, rounds))
     outcome = next(o for o in found.outcomes if o.quantity == "frames analysed by it")
