@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ACKS = {"Kafka, acks=all": "all", "Kafka, acks=1": "1", "Kafka, acks=0": "0"}
 SAFE = "Kafka, acks=all"
+INVENTORY = "experiments.programs.inventory"
 INTERVAL_SECONDS = 0.0005
 LIMIT_SECONDS = 120.0
 GAP, SENT = "longest time without an acknowledgement", "messages sent"
@@ -87,7 +89,7 @@ def _measure(rig: Rig, cluster: "Cluster", times: Times) -> list[Outcome]:
         )  # the first, if none was taken for dead meanwhile
         cluster.kill(leader)
         sent = {subject: sender.answer(LIMIT_SECONDS) for subject, sender in senders.items()}
-    kept = {subject: _kept(rig, topics[subject]) for subject in ACKS}
+    kept = _kept(rig, topics)
     second = next(node for node in cluster.nodes if node != leader)
     cluster.kill(second)
     left = rig.alone(SENDER, _to_send_in_vain(rig, topics[SAFE], times.patience), LIMIT_SECONDS)
@@ -154,9 +156,15 @@ def _to_send_in_vain(rig: Rig, topic: str, patience: float) -> dict[str, Any]:
     return to_send(rig, topic, 100, interval=0.01, acks="all", message_timeout_ms=int(patience * 1000))
 
 
-def _kept(rig: Rig, topic: str) -> list[int]:
-    asked = {"servers": rig.servers, "topic": topic}
-    return [int(number) for number in rig.alone("experiments.programs.inventory", asked)["numbers"]]
+def _kept(rig: Rig, topics: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the numbers of the messages that lie in each topic."""
+    with ExitStack() as stack:
+        readers = {
+            subject: stack.enter_context(rig.beside(INVENTORY, {"servers": rig.servers, "topic": topic}))
+            for subject, topic in topics.items()
+        }
+        answers = {subject: reader.answer(LIMIT_SECONDS) for subject, reader in readers.items()}
+    return {subject: [int(number) for number in answer["numbers"]] for subject, answer in answers.items()}
 
 
 def _outcomes(subject: str, sent: dict[str, Any], kept: list[int]) -> list[Outcome]:

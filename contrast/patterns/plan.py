@@ -41,6 +41,8 @@ class Plan:
         Numbers of them.
     sizes, streamed
         Bytes of messages, and which of them are streamed, too.
+    fewer_sizes
+        Those between more than the fewest participants; as many, if there are none.
     latency_seconds
         For both styles' latencies, in one pattern of one size.
     stream_seconds, streams
@@ -57,6 +59,7 @@ class Plan:
 
     participants: tuple[int, ...]
     sizes: tuple[int, ...]
+    fewer_sizes: tuple[int, ...] = ()
     streamed: tuple[int, ...]
     latency_seconds: float
     stream_seconds: float
@@ -70,10 +73,12 @@ class Plan:
 QUICK = Plan(
     participants=(2, 3),
     sizes=(1, KIB, 64 * KIB, MIB, 8 * MIB),
+    fewer_sizes=(1, 64 * KIB, MIB),
     streamed=(MIB,),
     latency_seconds=0.2,
     stream_seconds=0.04,
     streams=3,
+    settings_sizes=(KIB,),
     settings_seconds=1.0,
     warm_seconds=1.0,
     timeout=600,
@@ -96,10 +101,12 @@ def sizes_of(plan: Plan, participants: int) -> dict[str, tuple[int, ...]]:
 
     Between two participants alone there is a point-to-point exchange.
     """
+    are_fewest = participants == min(plan.participants)
+    sizes = plan.sizes if are_fewest else plan.fewer_sizes or plan.sizes
     return {
-        pattern: _sizes(plan.sizes, pattern, participants)
+        pattern: _sizes(sizes, pattern, participants)
         for pattern in PATTERNS
-        if pattern != "point-to-point" or participants == min(plan.participants)
+        if pattern != "point-to-point" or are_fewest
     }
 
 
