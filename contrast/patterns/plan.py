@@ -14,7 +14,8 @@ STYLES = (Way(style="mpi"), Way(style="kafka"))
 
 WARM_SIZES = (KIB, MIB)
 
-_UNSURE = {"enable.idempotence": False}  # it insists on acks=all
+# Idempotence insists on acks=all; and without it many more requests may be under way, each with fewer records.
+_UNSURE = {"enable.idempotence": False, "max.in.flight": 5}
 SETTINGS = (  # of a point-to-point exchange in Kafka; the usual one of each dimension first
     Way(style="kafka", dimension="acks", setting="all"),
     Way(style="kafka", dimension="acks", setting="1", producer={**_UNSURE, "acks": "1"}),
