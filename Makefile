@@ -22,8 +22,9 @@ install: $(INSTALLED)  ## make .venv with everything in it, an MPI library inclu
 demo: install  ## the whole workflow on this machine, ending with a verified archive and a picture
 	$(BIN)/lockstream demo $(ARGS)
 
+# Two at a time, because half of them wait; whole files, because the tests of one share what they start.
 test: install  ## all tests; they start a real Kafka and mpirun
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-deploy: install  ## Compose, the image and Slurm, each for real on this machine; needs root and Debian's packages
 	$(BIN)/python -m pytest -m deploy $(ARGS)
