@@ -25,7 +25,7 @@ INVENTORY = "experiments.programs.inventory"
 INTERVAL_SECONDS = 0.0005
 LIMIT_SECONDS = 120.0
 GAP, SENT = "longest time without an acknowledgement", "messages sent"
-LOST, DOUBLE = "acknowledged messages that are lost", "messages that lie there twice"
+LOST, DOUBLE = "acknowledged messages that are lost, at worst", "messages that lie there twice, at worst"
 LONGEST_CALL = "longest call of the sender"
 IN_SYNC = "the lost broker's start until all copies are complete"
 LEFT_SENT, LEFT_ACKNOWLEDGED = "messages sent with one broker left", "of them acknowledged"
@@ -62,6 +62,7 @@ def run(rig: Rig) -> Experiment:
             rig,
             lambda: _measure(there, cluster, times),
             _say,
+            worst=(LOST, DOUBLE),
             name="lost-broker",
             title="A broker is lost",
             question="What becomes of messages under way when a broker is lost, and when a second one is?",
@@ -197,7 +198,7 @@ def _say(value: Value) -> str:
     )
     return (
         f"When the leader is killed, nothing is acknowledged for {span(value(SAFE, GAP))}, no call of the sender takes "
-        f"longer than {span(value(SAFE, LONGEST_CALL))}, and of what was acknowledged {lost} are lost; with one broker "
+        f"longer than {span(value(SAFE, LONGEST_CALL))}, and of what was acknowledged {lost} are lost at worst; with one broker "
         f"left of three {value(SAFE, LEFT_ACKNOWLEDGED):.0f} of {value(SAFE, LEFT_SENT):.0f} messages are accepted; "
         f"the lost one has all it missed {span(value(SAFE, IN_SYNC))} after its start."
     )

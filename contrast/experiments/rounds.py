@@ -1,7 +1,7 @@
 """From what one round of an experiment measured to the figures and the sentence that stand for all rounds."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ def conclude(
     rig: Rig,
     measure: Callable[[], Sequence[Outcome]],
     say: Callable[[Value], str],
+    worst: Collection[str] = (),
     **about: Any,
 ) -> Experiment:
     """Measure in rounds, and say what was found.
@@ -30,11 +31,16 @@ def conclude(
         One round; always the same quantities.
     say
         Returns the finding; it is given what looks a figure up by subject and quantity.
+    worst
+        Quantities of which the largest figure stands for all rounds, and not the one in the middle: losses.
     about
         The other parts of the experiment.
     """
     taken = [measure() for _ in range(1 if rig.is_quick else ROUNDS)]
-    outcomes = tuple(_middle(same) for same in zip(*taken, strict=True))
+    outcomes = tuple(
+        _one_for_all(same, max if same[0].quantity in worst else statistics.median)
+        for same in zip(*taken, strict=True)
+    )
     found = Experiment(outcomes=outcomes, finding="", **about)
     return msgspec.structs.replace(found, finding=say(found.value))
 
@@ -47,9 +53,9 @@ def span(seconds: float) -> str:
     return f"{seconds * 1e6:.3g} µs"
 
 
-def _middle(same: Sequence[Outcome]) -> Outcome:
+def _one_for_all(same: Sequence[Outcome], choose: Callable[[list[float]], float]) -> Outcome:
     values = [outcome.value for outcome in same if outcome.value is not None]
     if len(values) < 2:
         return same[0]
     low, high = min(values), max(values)
-    return msgspec.structs.replace(same[0], value=statistics.median(values), low=low, high=high)
+    return msgspec.structs.replace(same[0], value=choose(values), low=low, high=high)

@@ -16,6 +16,7 @@ def concluded(is_quick: bool) -> tuple[Experiment, int]:
         taken += 1
         return [
             Outcome(subject="MPI", quantity="wait", value=figures[taken - 1], unit="s"),
+            Outcome(subject="MPI", quantity="lost", value=figures[taken - 1], unit="messages"),
             Outcome(subject="MPI", quantity="gone", value=None, unit="s", note="cannot be"),
         ]
 
@@ -24,7 +25,7 @@ def concluded(is_quick: bool) -> tuple[Experiment, int]:
 
     rig = Rig(folder=Path(), servers="", broker_pid=0, is_quick=is_quick)
     about = dict.fromkeys(("name", "title", "question", "method"), "")
-    return conclude(rig, measure, say, **about), taken
+    return conclude(rig, measure, say, worst=("lost",), **about), taken
 
 
 def test_one_round_will_do_for_a_rough_answer() -> None:
@@ -41,9 +42,14 @@ def test_of_all_rounds_the_middle_counts_and_the_range_is_kept() -> None:
     assert found.finding == "MPI waits 4 s."
 
 
+def test_of_losses_the_worst_counts() -> None:
+    lost = concluded(is_quick=False)[0].outcomes[1]
+    assert (lost.value, lost.low, lost.high) == (9.0, 3.0, 9.0)
+
+
 def test_what_could_not_come_about_has_no_figure() -> None:
     found, _ = concluded(is_quick=False)
-    assert (found.outcomes[1].value, found.outcomes[1].note) == (None, "cannot be")
+    assert (found.outcomes[2].value, found.outcomes[2].note) == (None, "cannot be")
     with pytest.raises(KeyError):
         found.value("MPI", "gone")
 
