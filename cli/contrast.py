@@ -1,6 +1,7 @@
 """`lockstream contrast`: the same exchanges in MPI and in Kafka, with a report."""
 
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +13,6 @@ if TYPE_CHECKING:
     from lockstream.contrast.results import Results
 
 PARTS = ("exchanges", "experiments", "ways")
-OUT = click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="lockstream-contrast",
-    show_default=True,
-    help="Gets report.html, report.md, the pictures and results.json.",
-)
 
 
 @click.group(invoke_without_command=True)
@@ -26,7 +20,13 @@ OUT = click.option(
     "--quick", is_flag=True, help="A rough answer in under three minutes; the whole takes up to half an hour."
 )
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="This part only; repeatable.")
-@OUT
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="lockstream-contrast",
+    show_default=True,
+    help="Gets report.html, report.md, the pictures and results.json.",
+)
 @click.pass_context
 def contrast(context: click.Context, quick: bool, parts: Sequence[str], out: Path) -> None:
     """Measure both styles of messaging on this machine, and write a report.
@@ -47,10 +47,8 @@ def contrast(context: click.Context, quick: bool, parts: Sequence[str], out: Pat
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - begun:6.1f} s  {text}")
 
-    writable_folder(out)
-    scratch = out / "scratch"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
+    writable_folder(out, "--out")
+    scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=out))
     with (
         signals_interrupt(),
         fetch_progress() as progress,
@@ -70,15 +68,18 @@ def contrast(context: click.Context, quick: bool, parts: Sequence[str], out: Pat
 
 @contrast.command()
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@OUT
-def report(results: Path, out: Path) -> None:
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Gets the report. Default: the folder of RESULTS.",
+)
+def report(results: Path, out: Path | None) -> None:
     """Write the report of earlier results.json anew."""
     from lockstream.contrast.report.page import write_report
     from lockstream.kafka.archive.disk import writable_folder
 
     found = _read(results)
-    writable_folder(out)
-    click.echo(f"report   {write_report(out, found)}")
+    click.echo(f"report   {write_report(writable_folder(out or results.parent, '--out'), found)}")
 
 
 @contrast.command("scale-out")
@@ -106,8 +107,10 @@ def scale_out(results: Path, mebibytes: float, nic: float, disk: float, reader: 
     from lockstream.contrast.report.tables import experiment_table
     from lockstream.contrast.ten_thousand_ranks import experiment, with_fits
 
+    found = _read(results)
     given = with_fits(
-        _read(results).fits,
+        found.fits,
+        found.machine.cores,
         bytes_per_rank=int(mebibytes * 2**20),
         nic_bytes_per_second=nic * 1e9,
         broker_nic_bytes_per_second=nic * 1e9,
@@ -115,11 +118,11 @@ def scale_out(results: Path, mebibytes: float, nic: float, disk: float, reader: 
         reader_bytes_per_second=reader * 1e9,
         **job,
     )
-    found = experiment(estimate(given))
-    table = experiment_table(found)
-    click.echo(f"{found.method}\n")
+    computed = experiment(estimate(given))
+    table = experiment_table(computed)
+    click.echo(f"{computed.method}\n")
     print_table(table.headings, table.rows)
-    click.echo(f"\n{found.finding}")
+    click.echo(f"\n{computed.finding}")
 
 
 def _read(path: Path) -> "Results":

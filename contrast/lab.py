@@ -1,6 +1,7 @@
 """A whole run of the lab: one part after the other, then the models and the verdicts."""
 
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -77,9 +78,16 @@ def run_lab(rig: Rig, kafka: str, say: Say, parts: Collection[str] = PARTS) -> R
     def going_on(part: str) -> Iterator[None]:
         try:
             yield
-        except LockstreamError as error:
-            failures.append(Failure(part=part, why=str(error)))
-            say(f"{part}: FAILED, {error}")
+        except Exception as error:
+            log = rig.folder / f"{part.replace(' ', '-')}.traceback"
+            log.write_text(traceback.format_exc(), encoding="utf-8")
+            why = (
+                str(error)
+                if isinstance(error, LockstreamError)
+                else f"{type(error).__name__}, see {log}: {error}"
+            )
+            failures.append(Failure(part=part, why=why))
+            say(f"{part}: FAILED, {why}")
 
     def keep(*found: Experiment) -> None:
         tried.extend(found)
@@ -100,7 +108,8 @@ def run_lab(rig: Rig, kafka: str, say: Say, parts: Collection[str] = PARTS) -> R
             keep(pipeline.run(rig))
     fits = hockney(measured)
     if fits:
-        keep(experiment(scale_out(with_fits(fits, **JOB))))
+        with going_on("ten thousand ranks"):
+            keep(experiment(scale_out(with_fits(fits, machine.cores, **JOB))))
     return Results(
         date=datetime.now(UTC).date().isoformat(),
         seconds=time.monotonic() - begun,

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-FORMAT = 2
+FORMAT: Literal[2] = 2
 Style = Literal["mpi", "kafka"]
 
 
@@ -44,15 +44,18 @@ class Latency(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    samples
-        How many were taken.
-    median, p99
-        Of the samples.
+    samples, turns
+        How many were taken, and in how many turns, between which others had theirs.
+    median
+        Of the turns' medians.
     low, high
-        95 % confidence interval of the median.
+        95 % confidence interval of that, within this run; the range, where there were fewer than six turns.
+    p99
+        Of the samples.
     """
 
     samples: int
+    turns: int
     median: float
     low: float
     high: float
@@ -246,7 +249,7 @@ class Failure(Record, frozen=True, kw_only=True):
 class Results(Record, frozen=True, kw_only=True):
     """Everything that one run of the lab found."""
 
-    format: int = FORMAT
+    format: Literal[2] = FORMAT
     date: str
     seconds: float
     is_quick: bool

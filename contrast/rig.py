@@ -141,7 +141,7 @@ class Running:
             It ended with an error, or did not end.
         """
         limit = time.monotonic() + timeout
-        code = None
+        code = self.child.exit_code
         while code is None and time.monotonic() < limit:
             code = self.child.wait(LISTEN_SECONDS)
             for line in self.child.new_lines():
@@ -164,21 +164,23 @@ def reply(answer: Any) -> None:
 
 
 @contextmanager
-def world() -> Iterator["MPI.Intracomm"]:
-    """Lend the ranks of a program of the lab; see `mpi_world`."""
+def world(*, has_company: bool = False) -> Iterator["MPI.Intracomm"]:
+    """Lend the ranks of a program of the lab; see `mpi_world`.
+
+    Where there are more ranks than cores, or others at work beside as many (`has_company`), they must yield their cores
+    while they wait. Else a waiting one keeps the core until its slice is over, and what takes microseconds takes
+    milliseconds. MPICH yields only with thread level "multiple".
+    """
     ranks, _ = launched_tasks(os.environ)
-    with mpi_world("multiple" if _is_crowded(ranks) else "funneled") as comm:
+    with mpi_world("multiple" if ranks + has_company > usable_cores() else "funneled") as comm:
         yield comm
 
 
+def crowd(ranks: int) -> str:
+    """Return what has to be known of figures that were taken with so many ranks; nothing if each has a core."""
+    cores = usable_cores()
+    return f"{ranks} ranks on {cores} cores take turns" if ranks > cores else ""
+
+
 def _environment(ranks: int) -> dict[str, str]:
-    return {**(_YIELD if _is_crowded(ranks) else {}), **os.environ}
-
-
-def _is_crowded(ranks: int) -> bool:
-    """Whether ranks must yield their cores while they wait.
-
-    Where they do not, a waiting one keeps the core until its slice is over, and what takes microseconds takes
-    milliseconds. MPICH yields only with thread level "multiple".
-    """
-    return ranks > usable_cores()
+    return {**(_YIELD if ranks >= usable_cores() else {}), **os.environ}

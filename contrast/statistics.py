@@ -21,24 +21,28 @@ class Stream(NamedTuple):
     cpu_seconds: float
 
 
-def latency(samples: Sequence[float]) -> Latency:
-    """Summarise times, in seconds.
+def latency(turns: Sequence[Sequence[float]]) -> Latency:
+    """Summarise times, in seconds, that were taken in turns.
 
-    The confidence interval is that of the order statistics, which assumes no distribution: ranks
-    n/2 -/+ 1.96 sqrt(n)/2, see Hoefler and Belli, Scientific Benchmarking of Parallel Computing Systems, SC 15.
-    With fewer than six samples it is their range, which then covers less than 95 %.
+    Samples of one turn are more alike than those of different ones, so that each turn counts as its median. The
+    confidence interval is that of the order statistics, which assumes no distribution: ranks n/2 -/+ 1.96 sqrt(n)/2,
+    see Hoefler and Belli, Scientific Benchmarking of Parallel Computing Systems, SC 15. With fewer than six turns it is
+    their range, which then covers less than 95 %.
 
     Raises
     ------
     ValueError
         There are no samples.
     """
-    if not len(samples):
+    samples = [sample for turn in turns for sample in turn]
+    if not samples:
         raise ValueError("no samples")
-    low, high = _interval(samples)
+    medians = [float(np.median(turn)) for turn in turns]
+    low, high = _interval(medians)
     return Latency(
         samples=len(samples),
-        median=float(np.median(samples)),
+        turns=len(turns),
+        median=float(np.median(medians)),
         low=low,
         high=high,
         p99=float(np.quantile(samples, 0.99, method="higher")),

@@ -17,13 +17,13 @@ JOB: Mapping[str, Any] = {
 """A job to speak of; nobody has measured it."""
 
 
-def with_fits(fits: Sequence[Fit], **job: Any) -> ScaleOut:
+def with_fits(fits: Sequence[Fit], cores: int, **job: Any) -> ScaleOut:
     """Describe a job by what was measured, gathering in MPI and publishing to Kafka, and by what is given.
 
     Parameters
     ----------
-    fits
-        Of this machine.
+    fits, cores
+        Of the machine where they were measured.
     job
         All other parameters of `ScaleOut`, e.g. ``**JOB``; those that are measured may be given, too.
 
@@ -31,15 +31,17 @@ def with_fits(fits: Sequence[Fit], **job: Any) -> ScaleOut:
     -----
     A gather among p ranks has p - 1 messages at its root, each of which costs alpha / (p - 1) and comes in at
     (p - 1) / beta. Where two fits divide the sizes between them, alpha is that of the smaller messages and beta that of
-    the larger ones. Of several numbers of participants the largest counts.
+    the larger ones. Of several numbers of participants the largest counts that had a core each: what ranks need that
+    take turns says nothing of a job whose ranks do not.
 
     Raises
     ------
     ConfigurationError
         If one of them was not measured.
     """
-    small, large = _fits(fits, "gather", "mpi")
-    brief, bulk = _fits(fits, "point-to-point", "kafka")
+    free = [fit for fit in fits if fit.participants <= cores]
+    small, large = _fits(free, "gather", "mpi")
+    brief, bulk = _fits(free, "point-to-point", "kafka")
     senders = small.participants - 1
     measured = {
         "message_seconds": small.alpha / senders,

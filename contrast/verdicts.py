@@ -90,7 +90,8 @@ _EXCHANGES = (
 class _Need(NamedTuple):
     """A need that one quantity of an experiment decides between its subjects.
 
-    What is less than `floor` is as good as that.
+    What is less than `floor` is as good as that. Where the need is a promise, only those serve it that make it
+    (`among`) and were not seen to break it, i.e. had none of the quantity: luck is no promise.
     """
 
     need: str
@@ -98,6 +99,7 @@ class _Need(NamedTuple):
     quantity: str
     is_less_better: bool
     floor: float = 0.0
+    among: tuple[str, ...] = ()
 
     def judge(self, experiment: Experiment) -> Verdict | None:
         values = {
@@ -109,6 +111,8 @@ class _Need(NamedTuple):
             return None
         best = (min if self.is_less_better else max)(values.values())
         good = [subject for subject, value in values.items() if _alike(value, best)]
+        if self.among:
+            good = [subject for subject in self.among if values.get(subject) == 0] or ["nothing of these"]
         return Verdict(
             need=self.need,
             use=" or ".join(good),
@@ -122,13 +126,19 @@ def _alike(value: float, best: float) -> bool:
 
 
 _NEEDS = (
-    _Need("nobody to wait for a slow one", "slow-participant", slow.SLOW, True),
+    _Need("nobody to wait for a slow one", "slow-participant", slow.SLOWDOWN, True, floor=1.0),
     _Need("the others to go on when one crashes", "crashed-participant", crashed.FINISHED, False),
     _Need("to come late and still get everything", "late-joiner", late.MISSED, True),
     _Need("to ask again for the past", "replay", replay.AGAIN, False),
     _Need("to send though nobody is there yet", "coupling-in-time", coupling.TO_SEND_LARGE, True),
     _Need("tasks of uneven length done soon", "uneven-tasks", uneven.MAKESPAN, True),
-    _Need("what is acknowledged to outlive a broker", "lost-broker", lost_broker.LOST, True),
+    _Need(
+        "what is acknowledged to outlive a broker",
+        "lost-broker",
+        lost_broker.LOST,
+        True,
+        among=(lost_broker.SAFE,),
+    ),
     _Need("a simulation and its analysis done soon", "three-ways", "time to solution", True),
     _Need(
         "an analysis that may be slow",

@@ -10,10 +10,10 @@ from lockstream.contrast.rig import Rig
 SMALL, LARGE = 1 << 10, 4 << 20
 SIZES = tuple(SMALL << 3 * n for n in range(5))  # 1 KiB to 4 MiB
 LATE_SECONDS = 0.5
-MESSAGES = 10
+MESSAGES, APART_SECONDS = 10, 0.1  # so that none waits for another
 TO_SEND_SMALL, TO_SEND_LARGE = "sender's time for 1 KiB", "sender's time for 4 MiB"
 UNTIL_KEPT = "until 4 MiB are acknowledged"
-BUFFERED = "largest message that did not wait for the receiver"
+BUFFERED = "largest of the messages tried that did not wait for the receiver"
 RECEIVED = "messages received by who came after the sender's end"
 
 
@@ -62,7 +62,10 @@ def _in_kafka(rig: Rig) -> list[Outcome]:
     for nbytes, quantity in ((SMALL, TO_SEND_SMALL), (LARGE, TO_SEND_LARGE)):
         with rig.topic(max_message_bytes=str(2 * LARGE)) as topic:
             sent = rig.alone(
-                SENDER, to_send(rig, topic, MESSAGES, nbytes=nbytes, message_max_bytes=2 * LARGE)
+                SENDER,
+                to_send(
+                    rig, topic, MESSAGES, nbytes=nbytes, interval=APART_SECONDS, message_max_bytes=2 * LARGE
+                ),
             )
             received.append(len(rig.alone(RECEIVER, to_receive(rig, topic, MESSAGES))["numbers"]))
         outcomes.append(

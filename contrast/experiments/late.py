@@ -36,19 +36,20 @@ def run(rig: Rig) -> Experiment:
         title="One joins late",
         question="What does a participant get that comes when half of the messages are sent, and what does it cost?",
         method=(
-            f"{messages} messages. In MPI a job of {RANKS} ranks broadcasts half of them, waits in Comm_accept for a "
-            "job that is started then, and broadcasts the rest to all; in Kafka a sender sends one every "
-            f"{span(INTERVAL_SECONDS)} and a reader is started half way."
+            f"{messages} messages. In MPI a job of {RANKS} ranks broadcasts half of them; another job is started then, "
+            "and when it is there all call Comm_accept, and the rest is broadcast to all; in Kafka a sender sends one "
+            f"every {span(INTERVAL_SECONDS)} and a reader is started half way."
         ),
     )
 
 
 def _in_mpi(rig: Rig, messages: int) -> list[Outcome]:
     half, port = messages // 2, rig.folder / f"port-{uuid.uuid4().hex[:8]}"
-    hosting = {"messages": messages, "joining": half, "port": str(port)}
+    meeting = {"port": str(port), "guest": str(port.with_suffix(".guest"))}
+    hosting = {"messages": messages, "joining": half, **meeting}
     with rig.beside("experiments.programs.host_mpi", hosting, RANKS) as host:
         _await_file(port, host)
-        guest = rig.on_ranks(1, "experiments.programs.guest_mpi", {"port": str(port), "last": messages - 1})
+        guest = rig.on_ranks(1, "experiments.programs.guest_mpi", {"last": messages - 1, **meeting})
         hosted = host.answer(LIMIT_SECONDS)
     return [
         Outcome(subject="MPI", quantity=OVER, value=half, unit="messages"),

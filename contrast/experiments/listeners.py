@@ -7,8 +7,7 @@ from lockstream.contrast.experiments.rounds import Value, conclude, span
 from lockstream.contrast.experiments.sending import RECEIVER, SENDER, to_receive, to_send
 from lockstream.contrast.experiments.starting import await_ready
 from lockstream.contrast.results import Experiment, Outcome
-from lockstream.contrast.rig import Rig
-from lockstream.mpi_jobs.hardware import usable_cores
+from lockstream.contrast.rig import Rig, crowd
 
 MESSAGES, NBYTES = 100, 64 << 10
 LIMIT_SECONDS = 120.0
@@ -19,7 +18,6 @@ WAYS = {"MPI broadcast": "broadcast", "MPI sends": "one by one"}
 def run(rig: Rig) -> Experiment:
     """Measure what each listener more costs."""
     counts = (1, 4) if rig.is_quick else (1, 2, 4, 8)
-    cores = usable_cores()
 
     def measure() -> list[Outcome]:
         found: list[Outcome] = []
@@ -31,8 +29,8 @@ def run(rig: Rig) -> Experiment:
 
     def say(value: Value) -> str:
         grown = "; ".join(_growth(value, subject, counts[0], counts[-1]) for subject in (*WAYS, KAFKA))
-        crowded = f"; {counts[-1] + 1} ranks took turns on {cores} cores" if counts[-1] >= cores else ""
-        return f"{grown}{crowded}."
+        crowded = crowd(counts[-1] + 1)
+        return f"{grown}{crowded and '; '}{crowded}."
 
     return conclude(
         rig,
@@ -70,9 +68,9 @@ def _outcomes(
 def _in_mpi(rig: Rig, listeners: int, subject: str, way: str) -> list[Outcome]:
     asked = {"messages": MESSAGES, "nbytes": NBYTES, "way": way}
     found = rig.on_ranks(listeners + 1, "experiments.programs.listeners_mpi", asked, LIMIT_SECONDS)
-    cores = usable_cores()
-    note = f"{listeners + 1} ranks take turns on {cores} cores" if listeners + 1 > cores else ""
-    return _outcomes(subject, listeners, (found["sender"], found["everybody"], found["cpu"]), note)
+    return _outcomes(
+        subject, listeners, (found["sender"], found["everybody"], found["cpu"]), crowd(listeners + 1)
+    )
 
 
 def _in_kafka(rig: Rig, listeners: int) -> list[Outcome]:
@@ -82,10 +80,9 @@ def _in_kafka(rig: Rig, listeners: int) -> list[Outcome]:
             for _ in range(listeners)
         ]
         await_ready(*readers)
-        before = cpu_seconds(rig.broker_pid)
         sent = rig.alone(SENDER, to_send(rig, topic, MESSAGES, nbytes=NBYTES))
         read = [reader.answer(LIMIT_SECONDS) for reader in readers]
-        broker = cpu_seconds(rig.broker_pid) - before
+        broker = cpu_seconds(rig.broker_pid) - sent["broker_cpu"]
     everybody = max(answer["at"][-1] for answer in read) - sent["began"]
     cpu = broker + sent["cpu"] + sum(answer["cpu"] for answer in read)
     return _outcomes(KAFKA, listeners, (sum(sent["calls"]) / MESSAGES, everybody / MESSAGES, cpu / MESSAGES))

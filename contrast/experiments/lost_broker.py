@@ -198,7 +198,7 @@ def _say(value: Value) -> str:
     )
     return (
         f"When the leader is killed, nothing is acknowledged for {span(value(SAFE, GAP))}, no call of the sender takes "
-        f"longer than {span(value(SAFE, LONGEST_CALL))}, and of what was acknowledged {lost} are lost at worst; with one "
-        f"broker left of three {value(SAFE, LEFT_ACKNOWLEDGED):.0f} of {value(SAFE, LEFT_SENT):.0f} messages are accepted; "
-        f"the lost one has all it missed {span(value(SAFE, IN_SYNC))} after its start."
+        f"longer than {span(value(SAFE, LONGEST_CALL))}, and of what was acknowledged {lost} are lost at worst; with "
+        f"one broker left of three {value(SAFE, LEFT_ACKNOWLEDGED):.0f} of {value(SAFE, LEFT_SENT):.0f} messages are "
+        f"accepted; the lost one has all it missed {span(value(SAFE, IN_SYNC))} after its start."
     )

@@ -3,7 +3,7 @@
 from lockstream.contrast.experiments.rounds import Value, conclude
 from lockstream.contrast.experiments.sending import SENDER, to_send
 from lockstream.contrast.results import Experiment, Outcome
-from lockstream.contrast.rig import Rig
+from lockstream.contrast.rig import Rig, crowd
 
 COUNTS = (1, 2, 4)
 NBYTES = 4096
@@ -51,8 +51,9 @@ def _in_mpi(rig: Rig, messages: int, count: int) -> list[Outcome]:
         count + 1, "experiments.programs.orders_mpi", {"messages": messages, "nbytes": NBYTES}
     )
     _, received, within, over_all = _quantities(count)
+    rate = messages / found["seconds"]
     return [
-        Outcome(subject="MPI", quantity=received, value=messages / found["seconds"], unit="1/s"),
+        Outcome(subject="MPI", quantity=received, value=rate, unit="1/s", note=crowd(count + 1)),
         Outcome(subject="MPI", quantity=within, value=found["within"], unit="messages"),
         Outcome(subject="MPI", quantity=over_all, value=found["over_all"], unit="messages"),
     ]

@@ -25,6 +25,7 @@ def to_send(
         "messages": messages,
         "nbytes": nbytes,
         "interval": interval,
+        "broker_pid": rig.broker_pid,
         "partitions": partitions,
         "settings": {key.replace("_", "."): value for key, value in settings.items()},
     }

@@ -27,7 +27,7 @@ def await_ready(*programs: Running) -> None:
         while READY not in program.child.new_lines():
             if program.child.exit_code is not None:
                 program.answer(0)
-                return  # it was ready and has already done its work
+                break  # it was ready and has already done its work
             if time.monotonic() > limit:
                 raise ProgramFailed(f"{program.child.name} was not ready within {PATIENCE_SECONDS:.0f} s")
             time.sleep(LOOK_SECONDS)

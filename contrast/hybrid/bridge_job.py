@@ -11,8 +11,7 @@ from lockstream.bridge.errors import DeliveryFailed
 from lockstream.contrast.hybrid.halo_mpi import HaloByRanks
 from lockstream.contrast.hybrid.task import Progress, Simulated, Task, my_task
 from lockstream.contrast.hybrid.workflow import Array, Band, solve
-from lockstream.contrast.rig import reply
-from lockstream.mpi_jobs.launch import mpi_world
+from lockstream.contrast.rig import reply, world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -24,30 +23,30 @@ SAFE_SECONDS = 60.0
 def main() -> None:
     """Simulate on all ranks."""
     task = my_task()
-    with mpi_world() as world:
-        done = _simulate(world, task)
-        if world.rank == 0:
+    with world(has_company=True) as comm:
+        done = _simulate(comm, task)
+        if comm.rank == 0:
             reply(done)
 
 
-def _simulate(world: MPI.Intracomm, task: Task) -> Simulated | None:
-    plan, band = task.plan, Band(task.plan, world.rank)
+def _simulate(comm: MPI.Intracomm, task: Task) -> Simulated | None:
+    plan, band = task.plan, Band(task.plan, comm.rank)
     fields = [Field(FIELD, (plan.rows, plan.columns), "f8")]
     kafka = {"bootstrap.servers": task.servers}
     settings = StreamSettings(spool=str(Path(task.folder) / "spool"), max_stall=SAFE_SECONDS)
     with ExitStack() as stack:
         stream = stack.enter_context(
-            open_stream(world, run=task.run, fields=fields, kafka=kafka, settings=settings)
+            open_stream(comm, run=task.run, fields=fields, kafka=kafka, settings=settings)
         )
-        progress = stack.enter_context(Progress(task)) if world.rank == 0 else None
-        halo = stack.enter_context(HaloByRanks(world, band))
+        progress = stack.enter_context(Progress(task)) if comm.rank == 0 else None
+        halo = stack.enter_context(HaloByRanks(comm, band))
 
         def publish(step: int, rows: Array) -> None:
             stream.publish(step, time=float(step), blocks={FIELD: Block(rows, (band.first, 0))})
             if progress:
                 progress.published(step)
 
-        world.Barrier()
+        comm.Barrier()
         if progress:
             progress.begin()
         solve(plan, band, halo.exchange, publish)

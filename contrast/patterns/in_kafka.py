@@ -49,7 +49,7 @@ def gather(kafka: Party, mine: Array, got: Array) -> None:
 
 
 def reduce(kafka: Party, mine: Array, got: Array) -> None:
-    """All write one partition; one consumer folds the records as they come."""
+    """All write one partition; one consumer folds the records in the senders' order."""
     if kafka.rank == ROOT:
         got[:] = mine
         for sender in kafka.others:

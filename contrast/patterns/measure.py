@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from lockstream.contrast.patterns.contest import Order
 from lockstream.contrast.patterns.plan import FULL, QUICK, SETTINGS, STYLES, WARM_SIZES, sizes_of
 from lockstream.contrast.results import Measurement
-from lockstream.contrast.rig import Rig
-from lockstream.mpi_jobs.hardware import usable_cores
+from lockstream.contrast.rig import Rig, crowd
 
 PROGRAM = "patterns.contest"
 
@@ -70,13 +69,6 @@ def measure(rig: Rig, say: Callable[[str], None]) -> tuple[Measurement, ...]:
     return (*found, *_raced(rig, 2, order, plan.timeout, lambda _: None))
 
 
-def crowd(participants: int, cores: int) -> str:
-    """Return what has to be known of figures that were taken with so many participants; nothing if there is room."""
-    if participants <= cores:
-        return ""
-    return f"{participants} ranks on {cores} cores take turns"
-
-
 def _raced(
     rig: Rig, participants: int, order: Order, timeout: float, say: Callable[[str], None]
 ) -> tuple[Measurement, ...]:
@@ -87,7 +79,7 @@ def _raced(
         timeout,
         lambda pattern: say(f"{pattern} between {participants}"),
     )
-    note = crowd(participants, usable_cores())
+    note = crowd(participants)
     return tuple(
         replace(measurement, note=note) for measurement in msgspec.convert(answer, tuple[Measurement, ...])
     )

@@ -1,5 +1,6 @@
 """A participant of exchanges through Kafka: one producer and one consumer that stay, set for short ways."""
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -98,14 +99,16 @@ class Party:
             begin += addend.size
 
     def settle(self) -> None:
-        """Wait until Kafka has acknowledged all that was sent.
+        """Wait until Kafka has acknowledged all that was sent; not by a flush, which would not let it linger.
 
         Raises
         ------
         ExchangeFailed
             It has not.
         """
-        left = self._producer.flush(PATIENCE_SECONDS)
+        limit = time.monotonic() + PATIENCE_SECONDS
+        while (left := len(self._producer)) and time.monotonic() < limit:
+            self._producer.poll(0.1)
         if left or self._failure:
             raise ExchangeFailed(f"{left} records were not acknowledged ({self._failure or 'time is up'})")
 

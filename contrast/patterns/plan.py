@@ -17,18 +17,19 @@ WARM_SIZES = (KIB, MIB)
 # Idempotence insists on acks=all; and without it many more requests may be under way, each with fewer records.
 _UNSURE = {"enable.idempotence": False, "max.in.flight": 5}
 SETTINGS = (  # of a point-to-point exchange in Kafka; the usual one of each dimension first
-    Way(style="kafka", dimension="acks", setting="all"),
+    Way(style="kafka", dimension="acks", setting="all (here of one replica)"),
     Way(style="kafka", dimension="acks", setting="1", producer={**_UNSURE, "acks": "1"}),
     Way(style="kafka", dimension="acks", setting="0", producer={**_UNSURE, "acks": "0"}),
     Way(style="kafka", dimension="linger", setting="0 ms"),
     Way(style="kafka", dimension="linger", setting="5 ms", producer={"linger.ms": 5}),
     Way(style="kafka", dimension="linger", setting="50 ms", producer={"linger.ms": 50}),
     Way(style="kafka", dimension="compression", setting="none"),
-    Way(style="kafka", dimension="compression", setting="lz4", producer={"compression.type": "lz4"}),
-    Way(style="kafka", dimension="compression", setting="zstd", producer={"compression.type": "zstd"}),
-    Way(style="kafka", dimension="compression", setting="gzip", producer={"compression.type": "gzip"}),
+    *(
+        Way(style="kafka", dimension="compression", setting=codec, producer={"compression.type": codec})
+        for codec in ("lz4", "zstd", "gzip")
+    ),
     Way(style="kafka", dimension="fsync", setting="when the system likes"),
-    Way(style="kafka", dimension="fsync", setting="each record", topic={"flush_messages": "1"}),
+    Way(style="kafka", dimension="fsync", setting="each append", topic={"flush_messages": "1"}),
 )
 
 

@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from lockstream.bridge.errors import LockstreamError
 from lockstream.contrast.cpu import cpu_seconds, own_cpu_seconds
 from lockstream.contrast.patterns.meeting import Meeting
@@ -18,6 +16,7 @@ TURN_SAMPLES = 16
 LEAST_APART_SECONDS = 1e-4
 FEWEST_ROUNDS = 3
 PATIENCE = 5  # how often over the time may be, for so many rounds
+FEWEST_TURNS = 10  # before an interval is believed
 PRECISE = 0.05  # half the interval of confidence, over the median
 MOST_STREAM_BYTES = 256 << 20
 MOST_STREAM_EXCHANGES = 20_000
@@ -70,18 +69,18 @@ class Race:
         round does not count: it touches memory for the first time and opens connections.
         """
         typical = [self._turn(contestant, TURN_SECONDS)[0] for contestant in self._contestants]
-        samples: list[list[float]] = [[] for _ in self._contestants]
+        turns: list[list[list[float]]] = [[] for _ in self._contestants]
         begun, rounds = self._meeting.moment(), 0
         passed = 0.0
         while (rounds < FEWEST_ROUNDS and passed < PATIENCE * seconds) or (
-            passed < seconds and not _are_precise(samples)
+            passed < seconds and not _are_precise(turns)
         ):
             for one, contestant in enumerate(self._contestants):
-                samples[one] += self._turn(contestant, typical[one])
-                typical[one] = float(np.median(samples[one]))
+                turns[one].append(self._turn(contestant, typical[one]))
+                typical[one] = latency(turns[one]).median
             rounds += 1
             passed = self._meeting.moment() - begun
-        return [latency(taken) for taken in samples]
+        return [latency(taken) for taken in turns]
 
     def streams(
         self, nbytes: int, typical: Sequence[float], seconds: float, rounds: int
@@ -178,9 +177,9 @@ class Race:
             raise WrongResult(f"exchange {self._number} did not bring what was due")
 
 
-def _are_precise(samples: Sequence[Sequence[float]]) -> bool:
+def _are_precise(contestants: Sequence[Sequence[Sequence[float]]]) -> bool:
     """Whether the medians are known well; alike on all ranks, as all have the same samples."""
     return all(
-        found.samples >= 6 and found.high - found.low <= 2 * PRECISE * found.median
-        for found in map(latency, samples)
+        found.turns >= FEWEST_TURNS and found.high - found.low <= 2 * PRECISE * found.median
+        for found in map(latency, contestants)
     )

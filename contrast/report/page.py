@@ -25,7 +25,7 @@ def draw(results: Results) -> dict[str, str]:
     drawn: dict[str, Callable[[], str]] = {}
     if results.measurements:
         drawn["latency"] = lambda: plots.latency_plot(results.measurements)
-    if len({m.nbytes for m in results.measurements if m.throughput}) > 1:
+    if len({m.nbytes for m in tables.usual(results.measurements) if m.throughput}) > 1:
         drawn["throughput"] = lambda: plots.throughput_plot(results.measurements)
     if results.fits:
         drawn["fits"] = lambda: plots.fit_plot(results.fits)

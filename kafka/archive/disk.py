@@ -22,8 +22,8 @@ UNWRITABLE = frozenset(
 )
 
 
-def writable_folder(folder: Path) -> Path:
-    """Make a folder, and make sure that files can be made in it.
+def writable_folder(folder: Path, option: str = "--archive") -> Path:
+    """Make a folder, and make sure that files can be made in it; `option` is how a user chooses another one.
 
     Raises
     ------
@@ -36,9 +36,9 @@ def writable_folder(folder: Path) -> Path:
             pass
     except OSError as error:
         raise ConfigurationError(
-            "archive.folder",
+            option.lstrip("-") if option != "--archive" else "archive.folder",
             str(folder),
-            f"cannot be written ({error.strerror}); choose another with --archive",
+            f"cannot be written ({error.strerror}); choose another with {option}",
         ) from None
     return folder
 

@@ -26,7 +26,9 @@ def measured(pattern: str, style: Style, participants: int, nbytes: int, **more:
         style=style,
         nbytes=nbytes,
         participants=participants,
-        latency=Latency(samples=50, median=median, low=median * 0.9, high=median * 1.1, p99=median * 3),
+        latency=Latency(
+            samples=50, turns=10, median=median, low=median * 0.9, high=median * 1.1, p99=median * 3
+        ),
         throughput=Throughput(
             samples=6,
             median=nbytes / median,

@@ -32,7 +32,6 @@ def main() -> None:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_queue_backoff_ms=5,
-        fetch_wait_max_ms=20,
     )
     consumer = Consumer(config)
     consumer.list_topics(task["topic"], timeout=ANSWER_SECONDS)  # connects
@@ -60,13 +59,15 @@ def _kept_place(consumer: Consumer, start: TopicPartition) -> TopicPartition:
 def _read(consumer: Consumer, task: dict[str, Any], journal: IO[str]) -> dict[str, Any]:
     numbers: list[int] = []
     at: list[float] = []
-    used, began = own_cpu_seconds(), time.monotonic()
+    used, began = 0.0, time.monotonic()
     while not numbers or numbers[-1] < task["last"]:
         message = consumer.poll(1.0)
         if message is None:
             continue
         if error := message.error():
             raise KafkaException(error)
+        if not numbers:
+            used = own_cpu_seconds()  # waiting for the first one is not reading
         number = number_of(message.value())
         time.sleep(task["work"])
         note(journal, number)

@@ -1,9 +1,10 @@
 """Sends numbered messages to a topic, one at a time or as fast as it goes, and says what became of them.
 
-Asked: servers, topic, messages, nbytes, interval (s between two; 0: none), partitions (taken in turn), settings (of
-the client). Answers: began, ended, acknowledged_at, sent (s of the machine's clock; sent for each message), calls (s in
-each call that sends), waits (s from each call until its acknowledgement, None without one), acknowledged (messages),
-refusals (how many messages, by the name of the error), cpu (s).
+Asked: servers, broker_pid, topic, messages, nbytes, interval (s between two; 0: none), partitions (taken in turn),
+settings (of the client). Answers: broker_cpu (s that the broker had used before the first message), began, ended,
+acknowledged_at, sent (s of the machine's clock; sent for each message), calls (s in each call that sends), waits (s
+from each call until its acknowledgement, None without one), acknowledged (messages), refusals (how many messages, by
+the name of the error), cpu (s).
 """
 
 import time
@@ -13,12 +14,13 @@ from typing import Any
 from confluent_kafka import KafkaError, Message, Producer
 
 from lockstream.bridge.client import client_config
-from lockstream.contrast.cpu import own_cpu_seconds
+from lockstream.contrast.cpu import cpu_seconds, own_cpu_seconds
 from lockstream.contrast.experiments.programs.numbered import numbered
 from lockstream.contrast.experiments.starting import say_ready
 from lockstream.contrast.rig import asked, reply
 
 FLUSH_SECONDS = 60.0
+LOOK_SECONDS = 0.001
 
 
 def main() -> None:
@@ -37,6 +39,7 @@ def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
     calls: list[float] = []
     waits: list[float | None] = [None] * task["messages"]
     refusals: Counter[str] = Counter()
+    broker_cpu = cpu_seconds(task["broker_pid"])
     used, began = own_cpu_seconds(), time.monotonic()
     for number in range(task["messages"]):
         payload = numbered(number, task["nbytes"])
@@ -55,6 +58,7 @@ def _send(producer: Producer, task: dict[str, Any]) -> dict[str, Any]:
     ended = time.monotonic()
     producer.flush(FLUSH_SECONDS)
     return {
+        "broker_cpu": broker_cpu,
         "began": began,
         "ended": ended,
         "acknowledged_at": time.monotonic(),
@@ -78,10 +82,11 @@ def _produce(producer: Producer, topic: str, payload: bytes, partition: int, not
 
 
 def _until(producer: Producer, due: float) -> None:
-    """Serve acknowledgements until the next message is due."""
+    """Serve acknowledgements until the next message is due; asleep, as polls of less than 1 ms do not wait."""
     producer.poll(0)
     while (left := due - time.monotonic()) > 0:
-        producer.poll(left)
+        time.sleep(min(left, LOOK_SECONDS))
+        producer.poll(0)
 
 
 if __name__ == "__main__":

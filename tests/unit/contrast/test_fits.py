@@ -15,7 +15,7 @@ def measured(times: dict[int, float], style: Style = "mpi", dimension: str = "")
             style=style,
             nbytes=nbytes,
             participants=2,
-            latency=Latency(samples=9, median=time, low=time, high=time, p99=time),
+            latency=Latency(samples=9, turns=9, median=time, low=time, high=time, p99=time),
             dimension=dimension,
         )
         for nbytes, time in times.items()

@@ -3,9 +3,9 @@
 import pytest
 
 from lockstream.contrast.patterns.in_mpi import PATTERNS
-from lockstream.contrast.patterns.measure import crowd
 from lockstream.contrast.patterns.payload import delivered_bytes
 from lockstream.contrast.patterns.plan import FULL, MOST_EXCHANGE_BYTES, QUICK, SETTINGS, Plan, sizes_of
+from lockstream.contrast.rig import crowd
 
 
 @pytest.mark.parametrize("plan", [QUICK, FULL])
@@ -39,6 +39,7 @@ def test_every_dimension_has_its_usual_setting_first() -> None:
     assert all(not way.producer and not way.topic for way in usual.values())
 
 
-def test_more_ranks_than_cores_are_noted() -> None:
-    assert crowd(2, 2) == ""
-    assert crowd(8, 2) == "8 ranks on 2 cores take turns"
+def test_more_ranks_than_cores_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lockstream.contrast.rig.usable_cores", lambda: 2)
+    assert crowd(2) == ""
+    assert crowd(8) == "8 ranks on 2 cores take turns"

@@ -41,8 +41,10 @@ def test_results_survive_being_written(tmp_path: Path) -> None:
 
 
 def test_results_of_another_kind_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text('{"format": 1, "date": 3}')
-    with pytest.raises(msgspec.DecodeError):
+    write_results(tmp_path / "results.json", findings())
+    other = (tmp_path / "results.json").read_text().replace('"format": 2', '"format": 1')
+    (tmp_path / "results.json").write_text(other)
+    with pytest.raises(msgspec.DecodeError, match="format"):
         read_results(tmp_path / "results.json")
 
 

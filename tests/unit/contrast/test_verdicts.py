@@ -1,16 +1,18 @@
 import msgspec
+import pytest
 from support.findings import findings, measured
 
+from lockstream.contrast.experiments import late, lost_broker
 from lockstream.contrast.results import Experiment, Outcome
 from lockstream.contrast.verdicts import verdicts
 
 
-def slow(**seconds: float | None) -> Experiment:
+def missed(**messages: float | None) -> Experiment:
     outcomes = tuple(
-        Outcome(subject=who, quantity="time per step of the others, one slow", value=value, unit="s")
-        for who, value in seconds.items()
+        Outcome(subject=who, quantity=late.MISSED, value=value, unit="messages")
+        for who, value in messages.items()
     )
-    return msgspec.structs.replace(findings().experiments[0], outcomes=outcomes)
+    return msgspec.structs.replace(findings().experiments[0], name="late-joiner", outcomes=outcomes)
 
 
 def used(*experiments: Experiment) -> list[str]:
@@ -18,26 +20,26 @@ def used(*experiments: Experiment) -> list[str]:
 
 
 def test_the_figures_decide_and_not_the_name() -> None:
-    assert used(slow(MPI=0.1, Kafka=0.01)) == ["Kafka"]
-    assert used(slow(MPI=0.01, Kafka=0.1)) == ["MPI"]
+    assert used(missed(MPI=0.1, Kafka=0.01)) == ["Kafka"]
+    assert used(missed(MPI=0.01, Kafka=0.1)) == ["MPI"]
 
 
 def test_what_hardly_differs_decides_nothing() -> None:
-    assert used(slow(MPI=0.1, Kafka=0.11)) == ["MPI or Kafka"]
+    assert used(missed(MPI=0.1, Kafka=0.11)) == ["MPI or Kafka"]
 
 
 def test_zero_is_better_than_little() -> None:
-    assert used(slow(MPI=0.001, Kafka=0.0)) == ["Kafka"]
+    assert used(missed(MPI=0.001, Kafka=0.0)) == ["Kafka"]
 
 
 def test_what_could_not_come_about_wins_nothing() -> None:
-    assert used(slow(MPI=None, Kafka=3.0)) == ["Kafka"]
-    assert used(slow(MPI=None, Kafka=None)) == []
+    assert used(missed(MPI=None, Kafka=3.0)) == ["Kafka"]
+    assert used(missed(MPI=None, Kafka=None)) == []
 
 
 def test_the_reason_is_what_was_found() -> None:
-    (verdict,) = verdicts([], [slow(MPI=0.1, Kafka=0.01)])
-    assert (verdict.because, verdict.evidence) == (findings().experiments[0].finding, "slow-participant")
+    (verdict,) = verdicts([], [missed(MPI=0.1, Kafka=0.01)])
+    assert (verdict.because, verdict.evidence) == (findings().experiments[0].finding, "late-joiner")
 
 
 def test_exchanges_are_compared_where_both_styles_were_measured() -> None:
@@ -48,6 +50,17 @@ def test_exchanges_are_compared_where_both_styles_were_measured() -> None:
     assert "8 B" in verdict.because
     assert "400×" in verdict.because
     assert verdicts([alone], []) == ()
+
+
+@pytest.mark.parametrize(("lost", "use"), [(0, "Kafka, acks=all"), (1, "nothing of these")])
+def test_luck_is_no_promise(lost: int, use: str) -> None:
+    outcomes = tuple(
+        Outcome(subject=who, quantity=lost_broker.LOST, value=value, unit="messages")
+        for who, value in (("Kafka, acks=all", lost), ("Kafka, acks=1", 0))
+    )
+    assert used(
+        msgspec.structs.replace(findings().experiments[0], name="lost-broker", outcomes=outcomes)
+    ) == [use]
 
 
 def test_a_simulation_that_is_not_slowed_down_cannot_do_better() -> None:
