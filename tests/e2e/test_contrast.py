@@ -52,7 +52,6 @@ def test_everything_is_measured_and_in_the_report(folder: Path, results: Results
         "report.html",
         "report.md",
         "results.json",
-        "throughput.svg",
     ]
 
 
