@@ -20,12 +20,12 @@ from lockstream.profiling.tables import tables as profiling_tables
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
-_MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(page: str, part: Callable[[str], str]) -> str:
     """Return a page's text with its marked parts made anew, each by its name."""
-    return _MARKED.sub(lambda found: f"{found[1]}\n{part(found[2]).strip()}\n{found[3]}", page)
+    return _MARKED.sub(lambda found: f"{found[1]}\n{part(found[2]).strip()}\n\n{found[3]}", page)
 
 
 def stale_pages() -> Iterator[tuple[Path, str]]:
@@ -62,7 +62,6 @@ _CONTRAST: dict[str, Callable[[Results], tables.Table]] = {
     "costs": lambda results: tables.cost_table(results.measurements),
     "settings": lambda results: tables.dimension_table(results.measurements),
     "fits": lambda results: tables.fit_table(results.fits),
-    "machine": tables.machine_table,
 }
 
 
