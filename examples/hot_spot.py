@@ -14,7 +14,7 @@ from mpi4py import MPI
 from lockstream.mpi_jobs.phases import phase_timers
 
 NX, GRAINS, REACH = 512, 150, 0.01
-STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+STEPS = max(1, int(sys.argv[1])) if len(sys.argv) > 1 else 100
 
 
 def exchange(comm, field):

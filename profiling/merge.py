@@ -3,6 +3,8 @@
 import linecache
 from collections.abc import Sequence
 
+import msgspec
+
 from lockstream.profiling.results import MergedSpot, Node, RankProfile, Spot
 
 Place = tuple[str, int, str]
@@ -10,7 +12,7 @@ Place = tuple[str, int, str]
 
 def merge_spots(ranks: Sequence[RankProfile]) -> tuple[MergedSpot, ...]:
     """Return every place that any rank was seen at, the busiest first, by mean share."""
-    by_rank = [{_place(spot): spot for spot in rank.spots} for rank in ranks]
+    by_rank = [_by_place(rank.spots) for rank in ranks]
     places = dict.fromkeys(place for spots in by_rank for place in spots)
     totals = [rank.seconds for rank in ranks]
     merged = [_merge(place, [spots.get(place) for spots in by_rank], totals) for place in places]
@@ -25,8 +27,23 @@ def merge_trees(ranks: Sequence[RankProfile]) -> Node | None:
     return _merge_nodes([tree for tree in trees if tree is not None], range(len(trees)), len(trees))
 
 
-def _place(spot: Spot) -> Place:
-    return spot.file, spot.line, spot.function
+def _by_place(spots: Sequence[Spot]) -> dict[Place, Spot]:
+    """Return one spot per place: what a tool tells apart can bear one name, as two lambdas of a line do."""
+    found: dict[Place, Spot] = {}
+    for spot in spots:
+        place = spot.file, spot.line, spot.function
+        found[place] = _sum(found[place], spot) if place in found else spot
+    return found
+
+
+def _sum(one: Spot, other: Spot) -> Spot:
+    """Add two spots of one place; a sum of what is called counts twice what one of them has from the other."""
+    sums = {
+        name: (getattr(one, name) or 0) + (getattr(other, name) or 0)
+        for name in ("seconds", "inclusive", "native", "megabytes", "calls")
+        if getattr(one, name) is not None or getattr(other, name) is not None
+    }
+    return msgspec.structs.replace(one, **sums)
 
 
 def _merge(place: Place, spots: Sequence[Spot | None], totals: Sequence[float]) -> MergedSpot:

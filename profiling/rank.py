@@ -4,7 +4,6 @@ It becomes the profiler with the program in it: the same process, so that the la
 """
 
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -24,6 +23,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         As in `PythonProgram`; the arguments follow on the command line.
     folder
         Gets a record per rank.
+    is_launched
+        Whether words of a launcher stand before the program; without, it is one process, whatever a batch system says
+        of the script around it.
     """
 
     tool: str
@@ -31,13 +33,13 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: tuple[str, ...]
     target: tuple[str, ...]
     choices: Choices
+    is_launched: bool
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """Said by each rank before its program begins."""
 
     size: int
-    host: str
 
 
 def record_of(folder: Path, rank: int) -> Path:
@@ -53,9 +55,9 @@ def begun_of(folder: Path, rank: int) -> Path:
 def main(order_file: Path, arguments: list[str]) -> None:
     """Turn this process into the profiler."""
     order = msgspec.json.decode(order_file.read_bytes(), type=Order)
-    size, rank = launched_tasks(os.environ)
+    size, rank = launched_tasks(os.environ) if order.is_launched else (1, 0)
     folder = Path(order.folder)
-    begun_of(folder, rank).write_bytes(msgspec.json.encode(Begun(size=size, host=socket.gethostname())))
+    begun_of(folder, rank).write_bytes(msgspec.json.encode(Begun(size=size)))
     program = PythonProgram(interpreter=order.interpreter, target=order.target, arguments=tuple(arguments))
     start = load_tool(order.tool).start(program, record_of(folder, rank), order.choices)
     os.environ.update(start.environment)

@@ -1,5 +1,6 @@
 """What a profiler found in a parallel run, as data: every report and table is made from it."""
 
+import statistics
 from pathlib import Path
 from typing import Literal
 
@@ -203,6 +204,12 @@ class Bare(Record, frozen=True, kw_only=True):
     seconds: tuple[float, ...]
     low: float
     high: float
+
+    @property
+    def median(self) -> float:
+        """Of the same ratios."""
+        pairs = zip(self.seconds[::2], self.seconds[1::2], strict=True)
+        return statistics.median(second / first for first, second in pairs)
 
 
 class Slowdown(Record, frozen=True, kw_only=True):

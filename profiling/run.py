@@ -15,7 +15,7 @@ from types import FrameType
 import msgspec
 
 from lockstream.bridge.errors import ConfigurationError, LockstreamError
-from lockstream.profiling.command import watched_by_default, wrap_programs
+from lockstream.profiling.command import split_command, watched_by_default, wrap_programs
 from lockstream.profiling.errors import NoRecord, RecordUnreadable, ToolUnusable
 from lockstream.profiling.machine import this_machine
 from lockstream.profiling.merge import merge_spots, merge_trees
@@ -74,6 +74,7 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
     ranks = make_folder(folder).resolve() / "ranks"
     ranks.mkdir()
     numbered = enumerate(chosen)
+    is_launched = bool(split_command(command)[0])
 
     def wrap(program: PythonProgram) -> list[str]:
         number, its = next(numbered)
@@ -83,6 +84,7 @@ def profile_run(command: Sequence[str], tool: Tool, choices: Choices, folder: Pa
             interpreter=program.interpreter,
             target=program.target,
             choices=its,
+            is_launched=is_launched,
         )
         file = ranks / f"order-{number}.json"
         file.write_bytes(msgspec.json.encode(order))
@@ -165,7 +167,8 @@ def _signals_to(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     def hand_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(number)
 
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    told = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, hand_on) for number in told}
     try:
         yield
     finally:

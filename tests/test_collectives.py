@@ -7,7 +7,9 @@ import pytest
 from support.programs import mpirun
 
 FOLDER = Path(__file__).parent / "collectives"
-YIELDING = {"MPIR_CVAR_CH4_PROGRESS_THROTTLE": "1"}  # four ranks get through on two cores in a third of the time
+YIELDING = {
+    "MPIR_CVAR_CH4_PROGRESS_THROTTLE": "1"
+}  # four ranks get through on two cores in a third of the time
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])

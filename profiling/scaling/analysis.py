@@ -70,7 +70,7 @@ def analyse(samples: Sequence[Sample], cores: int, *, is_weak: bool) -> Analysis
         points=tuple(
             Point(
                 ranks=p,
-                seconds=float(np.median(seconds[:, n])),
+                seconds=float(seconds[:, n].mean()),  # as of the phases, which add up to it
                 speedup=float(np.median(speedups[:, n])),
                 low=float(speedups[:, n].min()),
                 high=float(speedups[:, n].max()),

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -142,19 +142,19 @@ def _ended(command: Sequence[str], out: int) -> Iterator[subprocess.Popen[bytes]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
     )
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        signal.signal(signal.SIGTERM, _leave)
         yield process
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if process.poll() is None:
             process.terminate()  # mpirun then ends its ranks
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(PATIENCE_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it has left
+        process.wait(PATIENCE_SECONDS)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

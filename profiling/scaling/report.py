@@ -12,6 +12,7 @@ from lockstream.profiling.report.pages import write_pages
 from lockstream.profiling.report.tables import Table
 from lockstream.profiling.results import write_json
 from lockstream.profiling.scaling.analysis import analyse
+from lockstream.profiling.scaling.fits import LEAST_ROUNDS
 from lockstream.profiling.scaling.measure import Plan, measure
 from lockstream.profiling.scaling.plot import draw_scaling
 from lockstream.profiling.scaling.results import Part, Point, Scaling
@@ -193,15 +194,23 @@ def finding(found: Scaling) -> list[str]:
         return [*sentences, "No phase stands out that more ranks would not make shorter."]
     part = next(part for part in found.parts if part.name == found.culprit)
     if found.is_weak:
-        return [*sentences, f"It comes from {part.name}: {part.constant:.3g} s more with every rank."]
-    constant = sum(each.constant for each in found.parts if each.constant > 0)
-    sentences.append(
-        f"It comes from {part.name}: {part.constant:.3g} s that more ranks do not make shorter, "
-        f"{part.constant / constant:.0%} of all such time."
-    )
+        sentences.append(f"Most of it comes from {part.name}: {part.constant:.3g} s more with every rank.")
+    else:
+        constant = sum(each.constant for each in found.parts if each.constant > 0)
+        sentences.append(
+            f"Most of it comes from {part.name}: {part.constant:.3g} s that more ranks do not make shorter, "
+            f"{part.constant / constant:.0%} of all such time."
+        )
+    rivals = [each.name for each in found.parts if each is not part and _may_be_more(each, part)]
+    if rivals:
+        sentences.append(f"The intervals do not rule out that it is {' or '.join(rivals)}.")
     if found.low is None and found.fraction > 0:
-        sentences.append("Fewer than 3 rounds give no interval; take more with --rounds.")
+        sentences.append(f"Fewer than {LEAST_ROUNDS} rounds give no interval; take more with --rounds.")
     return sentences
+
+
+def _may_be_more(one: Part, other: Part) -> bool:
+    return one.high is not None and other.low is not None and one.high > other.low
 
 
 def warnings_about(plan: Plan, cores: int, load: float, points: Sequence[Point]) -> list[str]:

@@ -21,7 +21,8 @@ EVENT = [
     "499",
 ]  # a timer: virtual machines have no counters; not in step with other timers
 NAMES_PYTHON = (3, 12)  # since then ``python -X perf`` tells perf the names of Python functions
-PATIENCE = 120.0  # seconds
+PATIENCE = 60.0  # seconds
+READING_PATIENCE = 900.0  # an hour of a rank has some two million samples
 
 
 class Perf:
@@ -51,7 +52,11 @@ class Perf:
             )
         with tempfile.TemporaryDirectory() as folder:
             command = ["perf", "record", "-q", *EVENT, "-o", f"{folder}/perf.data", "--", "true"]
-            tried = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            try:
+                tried = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            except subprocess.TimeoutExpired:
+                problem = f"--tool perf: perf does not answer within {PATIENCE:.0f} s; use --tool scalene"
+                raise ToolUnusable(problem) from None
         if tried.returncode:
             said = tried.stderr.strip().partition("\n")[0].rstrip(":") or f"exit code {tried.returncode}"
             raise ToolUnusable(
@@ -71,7 +76,13 @@ class Perf:
         if not file.exists():
             raise FileNotFoundError(file)
         command = ["perf", "script", "-i", str(file), "-F", "period,ip,sym,dso"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        try:
+            told = subprocess.run(
+                command, capture_output=True, text=True, timeout=READING_PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            problem = f"perf script has not read it within {READING_PATIENCE:.0f} s; profile a shorter run"
+            raise RecordUnreadable(file, problem) from error
         if told.returncode:
             raise RecordUnreadable(file, told.stderr.strip().partition("\n")[0])
         spots = parse_samples(told.stdout.splitlines())
@@ -94,7 +105,9 @@ def parse_samples(lines: Iterable[str]) -> tuple[Spot, ...]:
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for line in lines:
         if (sample := _SAMPLE.match(line)) is not None:
-            seconds[sample["object"], sample["symbol"]] += int(sample["period"]) * 1e-9
+            # Compiled at run time: each process has a map of its own, and the code is the same.
+            where = re.sub(r"/perf-\d+\.map$", "/perf.map", sample["object"])
+            seconds[where, sample["symbol"]] += int(sample["period"]) * 1e-9
     return tuple(_spot(where, symbol, taken) for (where, symbol), taken in seconds.items())
 
 

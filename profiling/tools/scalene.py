@@ -81,7 +81,6 @@ class _Line(msgspec.Struct):
     n_cpu_percent_c: float = 0.0
     n_sys_percent: float = 0.0
     n_peak_mb: float = 0.0
-    start_function_line: int = 0
 
     @property
     def share(self) -> float:
@@ -89,14 +88,8 @@ class _Line(msgspec.Struct):
         return (self.n_cpu_percent_python + self.n_cpu_percent_c + self.n_sys_percent) / 100
 
 
-class _Function(msgspec.Struct):
-    lineno: int
-    line: str
-
-
 class _File(msgspec.Struct):
     lines: list[_Line]
-    functions: list[_Function] = []
 
 
 class _Output(msgspec.Struct):
@@ -120,7 +113,11 @@ def _spot(file: str, line: _Line, told: _Output) -> Spot:
 def _folders(program: PythonProgram, choices: Choices) -> list[str]:
     """Return what is to be sampled; empty if it is what scalene samples anyhow."""
     found = list(choices.folders)
-    if found and program.target[0].endswith(".py"):
+    if (
+        program.target == ("-m", "mpi4py") and program.arguments
+    ):  # which is then no more than another launcher
+        found.append(str(Path(program.arguments[0]).resolve()))
+    elif found and program.target[0].endswith(".py"):
         found.append(str(Path(program.target[0]).resolve()))
     return found
 

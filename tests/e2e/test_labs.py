@@ -12,17 +12,13 @@ from support.marked import processes
 from support.waiting import wait_until
 
 LABS = Path(__file__).parents[2] / "docs" / "labs"
-QUICK = "1-messages-in-mpi"
 MARK = "TEST_OF_THE_LABS"
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(path.stem, marks=[] if path.stem == QUICK else [pytest.mark.drill])
-        for path in sorted(LABS.glob("*.ipynb"))
-    ],
+    [pytest.param(path.stem, marks=pytest.mark.drill) for path in sorted(LABS.glob("*.ipynb"))],
 )
 def test_a_lab_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its folder stays as it was, and what it started has ended with it."""

@@ -46,6 +46,13 @@ def test_a_place_that_one_rank_does_not_know() -> None:
     assert merged[0] is a  # 37.5 % on average against 16.7 %
 
 
+def test_what_bears_one_name_on_a_rank_is_added_up() -> None:
+    """As two lambdas of one line do."""
+    spots = tuple(Spot(file="x.py", line=3, function="<lambda>", seconds=s, calls=n) for s, n in ((1, 5), (2, 7)))
+    (merged,) = merge_spots([RankProfile(seconds=4, spots=spots), RankProfile(seconds=4, spots=spots[::-1])])
+    assert (merged.seconds, merged.calls, merged.inclusive) == ((3, 3), (12, 12), None)
+
+
 def test_what_a_tool_does_not_say_is_not_zero() -> None:
     plain = RankProfile(seconds=1, spots=(Spot(file="", line=0, function="f", seconds=1),))
     counted = RankProfile(

@@ -129,7 +129,7 @@ def test_the_comparison_says_what_its_data_says(tmp_path: Path) -> None:
     )
     write_comparison(tmp_path, comparison)
     assert slowdown_rows(comparison)[:2] == [
-        ("bare, against itself", "1.00", "0.90 to 1.10", "0.9 to 1.1"),
+        ("bare, second against first", "1.00", "0.90 to 1.10", "0.9 to 1.1"),
         ("line", "2.90", "1.90 to 3.90", "2 to 4"),
     ]
     page, text = ((tmp_path / f"report.{suffix}").read_text() for suffix in ("html", "md"))

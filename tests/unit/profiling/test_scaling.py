@@ -28,7 +28,7 @@ from lockstream.profiling.scaling.fits import (
 from lockstream.profiling.scaling.measure import Plan, RunFailed, run_to_end
 from lockstream.profiling.scaling.plot import draw_scaling
 from lockstream.profiling.scaling.report import finding, points_table, warnings_about, write_report
-from lockstream.profiling.scaling.results import Sample, Scaling, read_scaling
+from lockstream.profiling.scaling.results import Part, Sample, Scaling, read_scaling
 
 RANKS = [1, 2, 3, 4, 8]
 
@@ -78,7 +78,7 @@ def test_an_interval_holds_the_truth_and_takes_some_rounds() -> None:
     assert interval(speedups[:2], fraction) is None
 
 
-def made_up(ranks: list[int], rounds: int = 5, noise: float = 0.01, growth: float = 0.0) -> list[Sample]:
+def made_up(ranks: list[int], rounds: int = 7, noise: float = 0.01, growth: float = 0.0) -> list[Sample]:
     """Compute shrinks with the ranks, gather does not: a serial fraction of 0.1 / 1.1; `growth` per rank for weak."""
     random = np.random.default_rng(3)
     samples = []
@@ -164,7 +164,7 @@ def test_a_report_says_what_was_found_and_is_read_again(tmp_path: Path) -> None:
     for page in ("report.md", "report.html"):
         assert "▸ gather" in (tmp_path / page).read_text()
     assert "<svg" in (tmp_path / "report.html").read_text()
-    assert "It comes from gather: 0.1" in " ".join(finding(whole))
+    assert "Most of it comes from gather: 0.1" in " ".join(finding(whole))
     assert [row[-1] for row in points_table(whole).rows] == ["yes", "yes", "no"]
     left, right = draw_scaling(whole).axes
     assert {"ideal", "95 % interval"} <= set(left.get_legend_handles_labels()[1])
@@ -261,3 +261,15 @@ def test_who_is_told_to_end_leaves_no_run_behind(tmp_path: Path) -> None:
     assert (left.value.code, signal.getsignal(signal.SIGTERM)) == (143, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+@pytest.mark.parametrize(("high", "is_rival"), [(0.2, True), (0.09, False)])
+def test_a_phase_that_may_cost_as_much_is_named_too(high: float, is_rival: bool) -> None:
+    parts = (
+        Part(name="compute", seconds=(1.0, 0.7), constant=0.2, low=0.1, high=0.3, variable=0.8),
+        Part(name="halo", seconds=(0.1, 0.1), constant=0.08, low=0.05, high=high, variable=0.0),
+    )
+    samples = made_up([1, 2])
+    found = analyse(samples, cores=2, is_weak=False)._replace(parts=parts, culprit="compute")
+    told = " ".join(finding(scaling(found, samples)))
+    assert ("do not rule out that it is halo" in told) == is_rival

@@ -98,6 +98,8 @@ def test_what_perf_says() -> None:
         "   1000000      7f8a1b404f04 py::count_close.<locals>.<genexpr>:/x/hot spot.py (/tmp/perf-12.map)",
         "    500000      7f8a1b404f05 operator new(unsigned long) (/usr/lib/libstdc++.so.6 (deleted))",
         "    500000      7f8a1b404f06 [unknown] (/x/libmpi.so.12)",
+        "    500000      7f8a1b404f07 [unknown] (/tmp/perf-12.map)",
+        "    500000      7f8a1b404f07 [unknown] (/tmp/perf-13.map)",
         "",
         "not a sample",
     ]
@@ -110,7 +112,14 @@ def test_what_perf_says() -> None:
         ("count_close.<locals>.<genexpr>", "/x/hot spot.py"): (0.001, 0.0),
         ("operator new(unsigned long)", "/usr/lib/libstdc++.so.6 (deleted)"): (0.0005, 0.0005),
         ("[unknown]", "/x/libmpi.so.12"): (0.0005, 0.0005),
+        ("[unknown]", "/tmp/perf.map"): (0.001, 0.001),
     }
+
+
+def test_scalene_watches_the_program_behind_mpi4py(tmp_path: Path) -> None:
+    program = PythonProgram(interpreter=("python",), target=("-m", "mpi4py"), arguments=("a.py", "x"))
+    command = list(load_tool("scalene").start(program, tmp_path / "r", Choices()).command)
+    assert command[command.index("--profile-only") + 1] == str(Path("a.py").resolve())
 
 
 def fake_perf(folder: Path, code: int) -> None:
