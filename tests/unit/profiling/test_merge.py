@@ -48,7 +48,9 @@ def test_a_place_that_one_rank_does_not_know() -> None:
 
 def test_what_bears_one_name_on_a_rank_is_added_up() -> None:
     """As two lambdas of one line do."""
-    spots = tuple(Spot(file="x.py", line=3, function="<lambda>", seconds=s, calls=n) for s, n in ((1, 5), (2, 7)))
+    spots = tuple(
+        Spot(file="x.py", line=3, function="<lambda>", seconds=s, calls=n) for s, n in ((1, 5), (2, 7))
+    )
     (merged,) = merge_spots([RankProfile(seconds=4, spots=spots), RankProfile(seconds=4, spots=spots[::-1])])
     assert (merged.seconds, merged.calls, merged.inclusive) == ((3, 3), (12, 12), None)
 

@@ -98,8 +98,8 @@ def test_what_perf_says() -> None:
         "   1000000      7f8a1b404f04 py::count_close.<locals>.<genexpr>:/x/hot spot.py (/tmp/perf-12.map)",
         "    500000      7f8a1b404f05 operator new(unsigned long) (/usr/lib/libstdc++.so.6 (deleted))",
         "    500000      7f8a1b404f06 [unknown] (/x/libmpi.so.12)",
-        "    500000      7f8a1b404f07 [unknown] (/tmp/perf-12.map)",
-        "    500000      7f8a1b404f07 [unknown] (/tmp/perf-13.map)",
+        "    500000      7f8a1b404f07 [unknown] (/x/perf-12.map)",
+        "    500000      7f8a1b404f07 [unknown] (/x/perf-13.map)",
         "",
         "not a sample",
     ]
@@ -112,7 +112,7 @@ def test_what_perf_says() -> None:
         ("count_close.<locals>.<genexpr>", "/x/hot spot.py"): (0.001, 0.0),
         ("operator new(unsigned long)", "/usr/lib/libstdc++.so.6 (deleted)"): (0.0005, 0.0005),
         ("[unknown]", "/x/libmpi.so.12"): (0.0005, 0.0005),
-        ("[unknown]", "/tmp/perf.map"): (0.001, 0.001),
+        ("[unknown]", "/x/perf.map"): (0.001, 0.001),
     }
 
 
