@@ -47,6 +47,11 @@ def test_typings_lead_to_the_packages() -> None:
     assert links == {name: ROOT / folder for name, folder in MAPPED.items()}
 
 
+def test_the_image_is_built_of_all_packages() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {folder for folder in MAPPED.values() if "/" not in folder} <= kept
+
+
 def test_types_and_import_rules_are_checked_in_every_package() -> None:
     roots = {f"lockstream.{name}" for name in MAPPED}
     assert set(PYPROJECT["tool"]["mypy"]["packages"]) == roots
