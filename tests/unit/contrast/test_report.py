@@ -77,6 +77,17 @@ def test_a_report_of_parts_alone_has_those_parts_alone(tmp_path: Path) -> None:
     assert set(re.findall(r'href="#([a-z]+)"', page)) == {"experiments", "machine"}
 
 
+def test_a_throughput_of_one_size_is_no_picture(tmp_path: Path) -> None:
+    """As in a quick run."""
+    whole = findings()
+    few = [m if m.nbytes == 1024 else msgspec.structs.replace(m, throughput=None) for m in whole.measurements]
+    page = write_report(tmp_path, msgspec.structs.replace(whole, measurements=tuple(few))).read_text()
+    assert not (tmp_path / "throughput.svg").exists()
+    assert "<h3>Throughput</h3>" not in page
+    assert "What a byte costs" in page
+    assert "throughput.svg" not in (tmp_path / "report.md").read_text()
+
+
 def test_pictures_are_the_same_for_the_same_figures_and_need_nothing_else() -> None:
     first, second = draw(findings()), draw(findings())
     assert first == second
