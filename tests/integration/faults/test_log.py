@@ -174,6 +174,9 @@ def test_a_broker_that_is_killed_and_started_again(
         os.kill(other.pid, signal.SIGKILL)
         wait_until(lambda: embedded.status(other.directory).info is None)
         again = embedded.start(other.directory)
-        produce(again, source.run, [log[half_of(source) :]])
-        assert end_of(process) == (0, "")
-    assert verified(again, tmp_path / source.run).steps == STEPS
+        try:
+            produce(again, source.run, [log[half_of(source) :]])
+            assert end_of(process) == (0, "")
+            assert verified(again, tmp_path / source.run).steps == STEPS
+        finally:
+            embedded.stop(other.directory)
