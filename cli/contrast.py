@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lockstream.contrast.parts import PARTS
+
 if TYPE_CHECKING:
     from lockstream.contrast.results import Results
 
-PARTS = ("exchanges", "experiments", "ways")
+_OUT = "out", "--out"
 
 
 @click.group(invoke_without_command=True)
@@ -47,7 +49,7 @@ def contrast(context: click.Context, quick: bool, parts: Sequence[str], out: Pat
     def say(text: str) -> None:
         click.echo(f"{time.monotonic() - begun:6.1f} s  {text}")
 
-    writable_folder(out, "--out")
+    writable_folder(out, *_OUT)
     scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=out))
     with (
         signals_interrupt(),
@@ -79,7 +81,7 @@ def report(results: Path, out: Path | None) -> None:
     from lockstream.kafka.archive.disk import writable_folder
 
     found = _read(results)
-    click.echo(f"report   {write_report(writable_folder(out or results.parent, '--out'), found)}")
+    click.echo(f"report   {write_report(writable_folder(out or results.parent, *_OUT), found)}")
 
 
 @contrast.command("scale-out")

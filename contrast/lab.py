@@ -14,6 +14,7 @@ from lockstream.contrast.extrapolate import scale_out
 from lockstream.contrast.fits import hockney
 from lockstream.contrast.hybrid import experiments as three_ways
 from lockstream.contrast.machine import describe
+from lockstream.contrast.parts import PARTS
 from lockstream.contrast.patterns.measure import measure
 from lockstream.contrast.pipeline import experiment as pipeline
 from lockstream.contrast.results import Experiment, Failure, Measurement, Results
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-PARTS = ("exchanges", "experiments", "ways")
 HEAP = "1g"  # the broker is to be limited by its work, not by its collector
 SOON = {  # workers of a share group hear at once of their share, and not after up to 5 s; nothing measured waits for it
     "group.share.min.heartbeat.interval.ms": "500",

@@ -176,6 +176,17 @@ def world(*, has_company: bool = False) -> Iterator["MPI.Intracomm"]:
         yield comm
 
 
+def unname_shared_memory() -> None:
+    """Take away the name of the memory that the ranks share: MPICH would at its end, and who is killed has none.
+
+    All ranks have it open and none needs the name any more.
+    """
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        mapped = Path(line.rpartition(" ")[2])
+        if mapped.name.startswith("mpich_shm_"):
+            mapped.unlink(missing_ok=True)
+
+
 def crowd(ranks: int) -> str:
     """Return what has to be known of figures that were taken with so many ranks; nothing if each has a core."""
     cores = usable_cores()

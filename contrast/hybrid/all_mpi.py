@@ -5,10 +5,8 @@ A program, started on one rank more than there are workers.
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +15,8 @@ from lockstream.contrast.hybrid.analysis import Analyst
 from lockstream.contrast.hybrid.frames_mpi import FrameSender, receive_frames
 from lockstream.contrast.hybrid.halo_mpi import HaloByRanks
 from lockstream.contrast.hybrid.task import Progress, Simulated, Task, my_task
-from lockstream.contrast.hybrid.workflow import Array, Band, Plan, solve
-from lockstream.contrast.rig import reply, world
+from lockstream.contrast.hybrid.workflow import Array, Band, solve
+from lockstream.contrast.rig import reply, unname_shared_memory, world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -97,18 +95,11 @@ class _Audience:
 
 
 def _analyse(everybody: MPI.Intracomm, task: Task) -> None:
-    with Analyst(_without_traces(task.plan), task.results_path) as analyst:
+    if task.plan.crash_at:
+        unname_shared_memory()
+    with Analyst(task.plan, task.results_path) as analyst:
         everybody.Barrier()
         receive_frames(everybody, task.plan, analyst)
-
-
-def _without_traces(plan: Plan) -> Plan:
-    """Take away the names of the shared memory that MPICH would leave behind if this rank is killed."""
-    if plan.crash_at:
-        mapped = Path("/proc/self/maps").read_text()  # all ranks have it open; none needs the name any more
-        for name in set(re.findall(r"/\S+/mpich_shm_\S+", mapped)):
-            Path(name).unlink(missing_ok=True)
-    return plan
 
 
 if __name__ == "__main__":

@@ -22,8 +22,15 @@ UNWRITABLE = frozenset(
 )
 
 
-def writable_folder(folder: Path, option: str = "--archive") -> Path:
-    """Make a folder, and make sure that files can be made in it; `option` is how a user chooses another one.
+def writable_folder(folder: Path, name: str = "archive.folder", option: str = "--archive") -> Path:
+    """Make a folder, and make sure that files can be made in it.
+
+    Parameters
+    ----------
+    folder
+        Which.
+    name, option
+        What a user knows it by, and how another one is chosen.
 
     Raises
     ------
@@ -36,7 +43,7 @@ def writable_folder(folder: Path, option: str = "--archive") -> Path:
             pass
     except OSError as error:
         raise ConfigurationError(
-            option.lstrip("-") if option != "--archive" else "archive.folder",
+            name,
             str(folder),
             f"cannot be written ({error.strerror}); choose another with {option}",
         ) from None

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lockstream.contrast.experiments.journal import note
-from lockstream.contrast.rig import asked, reply, world
+from lockstream.contrast.rig import asked, reply, unname_shared_memory, world
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
                 began = time.monotonic()
                 time.sleep(task["work"][comm.rank])
                 if (comm.rank, step) == (task["victim"], task["dies_at"]):
-                    _tidy()
+                    unname_shared_memory()
                     os.kill(os.getpid(), signal.SIGKILL)
                 arrived = time.monotonic()
                 comm.Allreduce(MPI.IN_PLACE, share, op=MPI.MAX)
@@ -41,14 +41,6 @@ def main() -> None:
         comm.Gather(np.median(spent, axis=0), everyone, root=0)
         if comm.rank == 0:
             reply({"steps": everyone[:, 0].tolist(), "waits": everyone[:, 1].tolist()})
-
-
-def _tidy() -> None:
-    """Remove the name of the memory that the ranks share: MPICH would at its end, and a killed one has none."""
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
-        mapped = Path(line.rpartition(" ")[2])
-        if mapped.name.startswith("mpich_shm_"):
-            mapped.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,3 @@
+"""What a run of the lab can be asked for, apart."""
+
+PARTS = ("exchanges", "experiments", "ways")
