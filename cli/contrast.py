@@ -3,7 +3,8 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,22 +51,33 @@ def contrast(context: click.Context, quick: bool, parts: Sequence[str], out: Pat
         click.echo(f"{time.monotonic() - begun:6.1f} s  {text}")
 
     writable_folder(out, *_OUT)
-    scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=out))
-    with (
-        signals_interrupt(),
-        fetch_progress() as progress,
-        lab(scratch, is_quick=quick, progress=progress) as (rig, kafka),
-    ):
-        results = run_lab(rig, kafka, say, parts or PARTS)
-    page = write_report(out, results)
-    if results.verdicts:
-        click.echo()
-        print_table(("you want", "use"), [(verdict.need, verdict.use) for verdict in results.verdicts])
-    click.echo(f"\nreport   {page}\nresults  {page.with_name(JSON)}")
-    if results.failures:
-        parts = ", ".join(failure.part for failure in results.failures)
-        raise LockstreamError(f"not measured: {parts}; the report says why, and {scratch} has the logs")
-    shutil.rmtree(scratch)
+    with _scratch(out) as scratch:
+        with (
+            signals_interrupt(),
+            fetch_progress() as progress,
+            lab(scratch, is_quick=quick, progress=progress) as (rig, kafka),
+        ):
+            results = run_lab(rig, kafka, say, parts or PARTS)
+        page = write_report(out, results)
+        if results.verdicts:
+            click.echo()
+            print_table(("you want", "use"), [(verdict.need, verdict.use) for verdict in results.verdicts])
+        click.echo(f"\nreport   {page}\nresults  {page.with_name(JSON)}")
+        if results.failures:
+            parts = ", ".join(failure.part for failure in results.failures)
+            raise LockstreamError(f"not measured: {parts}; the report says why, and {scratch} has the logs")
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """Lend a folder that is gone in the end, unless there was an error: then it has the logs."""
+    folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=out))
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
 
 
 @contrast.command()

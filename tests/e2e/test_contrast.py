@@ -1,6 +1,8 @@
 """The contrast lab as a user starts it: one quick run, and what must have come out however fast the machine is."""
 
 import re
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +64,18 @@ def test_a_report_can_be_written_anew_and_the_fits_reach_farther(folder: Path, t
     farther = run(LOCKSTREAM, "contrast", "scale-out", folder / "results.json", "--ranks", "10000")
     assert farther.returncode == 0, farther.stderr
     assert "one bridge per node" in farther.stdout
+
+
+def test_who_interrupts_it_finds_nothing_left(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [LOCKSTREAM, "contrast", "--quick", "--out", out]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "between 2" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode not in (0, -9)
+    assert list(out.iterdir()) == []
 
 
 def test_all_wait_for_the_slow_one_in_mpi_and_it_alone_is_behind_in_kafka(find: Find) -> None:
